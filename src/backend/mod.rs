@@ -1,0 +1,13 @@
+//! Where private keys and certificates come from. Each backend opens from a URI and gives a
+//! [`Signer`].
+
+use std::boxed::Box;
+use std::vec::Vec;
+
+use crate::core::key::Signer;
+
+/// A signer of any backend.
+pub type BoxedSigner = Box<dyn Signer + Send>;
+
+/// An identity on a host: the chain, leaf first, each DER, and the signer that holds the leaf's key.
+pub type Identity = crate::core::identity::Identity<Vec<Vec<u8>>, BoxedSigner>;

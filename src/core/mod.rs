@@ -1,0 +1,8 @@
+//! What runs everywhere: `no_std`, no allocator, nothing that grows with the certificate chain.
+
+pub mod http;
+pub mod identity;
+pub mod key;
+pub mod text;
+pub mod time;
+pub mod x509;

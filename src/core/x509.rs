@@ -1,0 +1,370 @@
+//! The fields of an X.509 certificate (RFC 5280) that signing and the certificate rules need, read
+//! in place. Nothing here is verified: see the backends' chain for that.
+
+use core::fmt;
+
+use der::asn1::{AnyRef, BitStringRef, ContextSpecific, OctetStringRef, UintRef};
+use der::oid::ObjectIdentifier;
+use der::{Decode, Header, Reader, SliceReader, Tag, TagNumber};
+
+use super::key::KeyKind;
+use super::time::UnixTime;
+
+/// One certificate; every field borrows from its DER.
+#[derive(Debug, Clone, Copy)]
+pub struct Certificate<'a> {
+    /// The whole certificate, DER.
+    pub der: &'a [u8],
+    /// `tbsCertificate`, DER: what the issuer signed.
+    pub tbs: &'a [u8],
+    /// The version as people count it: 1, 2 or 3.
+    pub version: u8,
+    /// The serial number, big-endian, without leading zero bytes (one, if it is zero). Negative
+    /// serial numbers are refused.
+    pub serial: &'a [u8],
+    /// The algorithm that the issuer signed with.
+    pub signature_algorithm: AlgorithmIdentifier<'a>,
+    /// The issuer, a DER `Name`.
+    pub issuer: &'a [u8],
+    /// The subject, a DER `Name`.
+    pub subject: &'a [u8],
+    /// First second of validity.
+    pub not_before: UnixTime,
+    /// Last second of validity.
+    pub not_after: UnixTime,
+    /// `SubjectPublicKeyInfo`, DER.
+    pub public_key: &'a [u8],
+    /// `basicConstraints`, if it is there.
+    pub basic_constraints: Option<BasicConstraints>,
+    /// `keyUsage`, if it is there.
+    pub key_usage: Option<KeyUsage>,
+    /// The issuer's signature over [`tbs`](Self::tbs): raw for RSA and ML-DSA, DER for ECDSA.
+    pub signature: &'a [u8],
+}
+
+/// An algorithm and its parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AlgorithmIdentifier<'a> {
+    /// The algorithm.
+    pub oid: ObjectIdentifier,
+    /// The DER of the parameters; empty where there are none.
+    pub parameters: &'a [u8],
+}
+
+/// `basicConstraints` (RFC 5280 section 4.2.1.9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BasicConstraints {
+    /// Whether the subject is a certificate authority.
+    pub ca: bool,
+    /// How many intermediates may follow below it.
+    pub path_len: Option<u8>,
+}
+
+/// `keyUsage` (RFC 5280 section 4.2.1.3), the nine bits from `digitalSignature` down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyUsage(u16);
+
+impl KeyUsage {
+    /// Whether the key may sign what is neither a certificate nor a CRL.
+    pub fn digital_signature(self) -> bool {
+        self.0 & 0x8000 != 0
+    }
+
+    /// Whether the key may sign certificates.
+    pub fn key_cert_sign(self) -> bool {
+        self.0 & 0x0400 != 0
+    }
+
+    /// Whether the key may sign CRLs.
+    pub fn crl_sign(self) -> bool {
+        self.0 & 0x0200 != 0
+    }
+}
+
+/// Why bytes are not a certificate that can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CertificateError {
+    /// Not the DER of an X.509 certificate.
+    NotACertificate,
+    /// The serial number is negative, empty or longer than [`Decimal::MAX_LEN`](super::text::Decimal::MAX_LEN).
+    Serial,
+    /// A date before 1970 or none at all.
+    Date,
+    /// An extension that is needed cannot be read.
+    Extension,
+}
+
+impl fmt::Display for CertificateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotACertificate => "not a DER X.509 certificate",
+            Self::Serial => "the certificate's serial number is negative, empty or too long",
+            Self::Date => "the certificate's validity dates cannot be read",
+            Self::Extension => "the certificate's basicConstraints or keyUsage cannot be read",
+        })
+    }
+}
+
+impl core::error::Error for CertificateError {}
+
+impl From<der::Error> for CertificateError {
+    fn from(_: der::Error) -> Self {
+        Self::NotACertificate
+    }
+}
+
+const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
+const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
+
+impl<'a> Certificate<'a> {
+    /// Reads a DER certificate; bytes after its end are an error.
+    ///
+    /// # Errors
+    /// [`CertificateError`], by what is wrong.
+    pub fn from_der(der: &'a [u8]) -> Result<Self, CertificateError> {
+        let mut outer = SliceReader::new(der)?;
+        let body = sequence(&mut outer)?;
+        outer.finish()?;
+
+        let mut reader = SliceReader::new(body)?;
+        let tbs = reader.tlv_bytes()?;
+        let signature_algorithm = AlgorithmIdentifier::read(&mut reader)?;
+        let signature = BitStringRef::decode(&mut reader)?
+            .as_bytes()
+            .ok_or(CertificateError::NotACertificate)?;
+        reader.finish()?;
+
+        let mut outer = SliceReader::new(tbs)?;
+        let body = sequence(&mut outer)?;
+        outer.finish()?;
+        let mut reader = SliceReader::new(body)?;
+
+        let version = ContextSpecific::<u8>::decode_explicit(&mut reader, TagNumber(0))?
+            .map_or(0, |field| field.value);
+        if version > 2 {
+            return Err(CertificateError::NotACertificate);
+        }
+        let serial = UintRef::decode(&mut reader).map_err(|_| CertificateError::Serial)?;
+        let serial = serial.as_bytes();
+        if serial.is_empty() || serial.len() > super::text::Decimal::MAX_LEN {
+            return Err(CertificateError::Serial);
+        }
+        let _signature = AlgorithmIdentifier::read(&mut reader)?;
+        let issuer = name(&mut reader)?;
+        let validity = sequence(&mut reader)?;
+        let mut dates = SliceReader::new(validity)?;
+        let not_before = date(&mut dates)?;
+        let not_after = date(&mut dates)?;
+        dates.finish()?;
+        let subject = name(&mut reader)?;
+        let public_key = reader.tlv_bytes()?;
+
+        let mut certificate = Self {
+            der,
+            tbs,
+            version: version + 1,
+            serial,
+            signature_algorithm,
+            issuer,
+            subject,
+            not_before,
+            not_after,
+            public_key,
+            basic_constraints: None,
+            key_usage: None,
+            signature,
+        };
+        for unique_id in [TagNumber(1), TagNumber(2)] {
+            ContextSpecific::<BitStringRef<'_>>::decode_implicit(&mut reader, unique_id)?;
+        }
+        if let Some(field) =
+            ContextSpecific::<AnyRef<'_>>::decode_explicit(&mut reader, TagNumber(3))?
+        {
+            certificate.read_extensions(field.value.value())?;
+        }
+        reader.finish()?;
+        Ok(certificate)
+    }
+
+    /// The kind of the certificate's public key; `None` if it is one that Roles Anywhere does not
+    /// know.
+    pub fn key_kind(&self) -> Option<KeyKind> {
+        key_kind(self.public_key)
+    }
+
+    /// Whether subject and issuer are the same name.
+    pub fn is_self_issued(&self) -> bool {
+        self.subject == self.issuer
+    }
+
+    fn read_extensions(&mut self, extensions: &'a [u8]) -> Result<(), CertificateError> {
+        let mut reader = SliceReader::new(extensions)?;
+        while !reader.is_finished() {
+            let extension = sequence(&mut reader)?;
+            let mut extension = SliceReader::new(extension)?;
+            let oid = ObjectIdentifier::decode(&mut extension)?;
+            let _critical = Option::<bool>::decode(&mut extension)?;
+            let value = <&OctetStringRef>::decode(&mut extension)?;
+            extension.finish()?;
+            let seen_before = match oid {
+                BASIC_CONSTRAINTS => self
+                    .basic_constraints
+                    .replace(basic_constraints(value.as_bytes())?)
+                    .is_some(),
+                KEY_USAGE => self
+                    .key_usage
+                    .replace(key_usage(value.as_bytes())?)
+                    .is_some(),
+                _ => false,
+            };
+            if seen_before {
+                return Err(CertificateError::Extension);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<'a> AlgorithmIdentifier<'a> {
+    /// Reads one `AlgorithmIdentifier`.
+    fn read(reader: &mut SliceReader<'a>) -> der::Result<Self> {
+        let mut reader = SliceReader::new(sequence(reader)?)?;
+        let oid = ObjectIdentifier::decode(&mut reader)?;
+        let parameters = if reader.is_finished() {
+            &[][..]
+        } else {
+            reader.tlv_bytes()?
+        };
+        reader.finish()?;
+        Ok(Self { oid, parameters })
+    }
+}
+
+/// `SubjectPublicKeyInfo` (RFC 5280 section 4.1.2.7), split.
+#[derive(Debug, Clone, Copy)]
+pub struct PublicKeyInfo<'a> {
+    /// The key's algorithm and, for EC, its curve.
+    pub algorithm: AlgorithmIdentifier<'a>,
+    /// The key: an EC point, a PKCS#1 `RSAPublicKey`, a raw ML-DSA key.
+    pub key: &'a [u8],
+}
+
+impl<'a> PublicKeyInfo<'a> {
+    /// Reads a DER `SubjectPublicKeyInfo`; bytes after its end are an error.
+    ///
+    /// # Errors
+    /// [`CertificateError::NotACertificate`] if it is none.
+    pub fn from_der(der: &'a [u8]) -> Result<Self, CertificateError> {
+        let mut outer = SliceReader::new(der)?;
+        let mut reader = SliceReader::new(sequence(&mut outer)?)?;
+        outer.finish()?;
+        let algorithm = AlgorithmIdentifier::read(&mut reader)?;
+        let key = BitStringRef::decode(&mut reader)?
+            .as_bytes()
+            .ok_or(CertificateError::NotACertificate)?;
+        reader.finish()?;
+        Ok(Self { algorithm, key })
+    }
+
+    /// The kind of the key; `None` if it is one that keystead does not know.
+    pub fn kind(&self) -> Option<KeyKind> {
+        match self.algorithm.oid {
+            oid::RSA => rsa_bits(self.key).map(|bits| KeyKind::Rsa { bits }),
+            oid::EC => match ObjectIdentifier::from_der(self.algorithm.parameters).ok()? {
+                oid::P256 => Some(KeyKind::P256),
+                oid::P384 => Some(KeyKind::P384),
+                oid::P521 => Some(KeyKind::P521),
+                _ => None,
+            },
+            oid::ML_DSA_44 => Some(KeyKind::MlDsa44),
+            oid::ML_DSA_65 => Some(KeyKind::MlDsa65),
+            oid::ML_DSA_87 => Some(KeyKind::MlDsa87),
+            _ => None,
+        }
+    }
+}
+
+/// The kind of the key in a DER `SubjectPublicKeyInfo`; `None` if it is not a known one.
+pub fn key_kind(public_key: &[u8]) -> Option<KeyKind> {
+    PublicKeyInfo::from_der(public_key).ok()?.kind()
+}
+
+/// Object identifiers of keys.
+pub mod oid {
+    use der::oid::ObjectIdentifier;
+
+    /// rsaEncryption (RFC 8017).
+    pub const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+    /// id-ecPublicKey (RFC 5480).
+    pub const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+    /// secp256r1 (RFC 5480).
+    pub const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+    /// secp384r1 (RFC 5480).
+    pub const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+    /// secp521r1 (RFC 5480).
+    pub const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
+    /// secp256k1 (SEC 2): known in order to be refused by name.
+    pub const SECP256K1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.10");
+    /// id-Ed25519 (RFC 8410): known in order to be refused by name.
+    pub const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+    /// id-ml-dsa-44 (RFC 9881).
+    pub const ML_DSA_44: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.17");
+    /// id-ml-dsa-65 (RFC 9881).
+    pub const ML_DSA_65: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.18");
+    /// id-ml-dsa-87 (RFC 9881).
+    pub const ML_DSA_87: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.19");
+}
+
+/// The bits of the modulus of a PKCS#1 `RSAPublicKey`.
+fn rsa_bits(key: &[u8]) -> Option<u16> {
+    let mut outer = SliceReader::new(key).ok()?;
+    let mut reader = SliceReader::new(sequence(&mut outer).ok()?).ok()?;
+    let modulus = UintRef::decode(&mut reader).ok()?.as_bytes();
+    let first = modulus.first()?;
+    u16::try_from(modulus.len() * 8 - first.leading_zeros() as usize).ok()
+}
+
+/// The contents of a `SEQUENCE`.
+fn sequence<'a>(reader: &mut SliceReader<'a>) -> der::Result<&'a [u8]> {
+    let header = Header::decode(reader)?;
+    header.tag().assert_eq(Tag::Sequence)?;
+    reader.read_slice(header.length())
+}
+
+/// A `Name`, with its header.
+fn name<'a>(reader: &mut SliceReader<'a>) -> der::Result<&'a [u8]> {
+    Header::peek(reader)?.tag().assert_eq(Tag::Sequence)?;
+    reader.tlv_bytes()
+}
+
+/// A `Time`: `UTCTime` or `GeneralizedTime`.
+fn date(reader: &mut SliceReader<'_>) -> Result<UnixTime, CertificateError> {
+    let time = match Header::peek(reader)?.tag() {
+        Tag::UtcTime => der::asn1::UtcTime::decode(reader).map(|time| time.to_date_time()),
+        Tag::GeneralizedTime => {
+            der::asn1::GeneralizedTime::decode(reader).map(|time| time.to_date_time())
+        }
+        _ => return Err(CertificateError::NotACertificate),
+    };
+    time.map(UnixTime::from).map_err(|_| CertificateError::Date)
+}
+
+fn basic_constraints(value: &[u8]) -> Result<BasicConstraints, CertificateError> {
+    fn read(value: &[u8]) -> der::Result<BasicConstraints> {
+        let mut outer = SliceReader::new(value)?;
+        let mut reader = SliceReader::new(sequence(&mut outer)?)?;
+        outer.finish()?;
+        let ca = Option::<bool>::decode(&mut reader)?.unwrap_or(false);
+        let path_len = Option::<u8>::decode(&mut reader)?;
+        reader.finish()?;
+        Ok(BasicConstraints { ca, path_len })
+    }
+    read(value).map_err(|_| CertificateError::Extension)
+}
+
+fn key_usage(value: &[u8]) -> Result<KeyUsage, CertificateError> {
+    let bits = BitStringRef::from_der(value).map_err(|_| CertificateError::Extension)?;
+    let byte = |index: usize| u16::from(bits.raw_bytes().get(index).copied().unwrap_or(0));
+    Ok(KeyUsage(byte(0) << 8 | byte(1)))
+}

@@ -1,0 +1,1 @@
+//! What runs on a host and is not an output: configuration, transport, rules, retries.

@@ -1,0 +1,35 @@
+//! Short-lived AWS credentials for machines outside AWS, from an X.509 certificate whose private key
+//! stays in hardware.
+//!
+//! The layers, each importing only from those above it:
+//!
+//! | module | environment | what lives there |
+//! |---|---|---|
+//! | [`core`] | `no_std`, no allocator | SigV4 in both forms, HTTP/1.1, the `CreateSession` exchange, the [`core::key::Signer`] seam |
+//! | `backend` | std | keys and certificates in files (and, later, tokens and TPMs) |
+//! | `host` | std | configuration, the HTTPS transport, certificate rules, retries |
+//! | `output` | std | one module for each way out of the program |
+//! | `ca`, `sandbox` | std | the development CA, a local double of AWS |
+#![no_std]
+#![forbid(unsafe_code)]
+#![warn(
+    missing_docs,
+    clippy::std_instead_of_core,
+    clippy::alloc_instead_of_core
+)]
+
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+pub mod core;
+
+#[cfg(feature = "std")]
+pub mod backend;
+#[cfg(feature = "ca")]
+pub mod ca;
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "host")]
+pub mod host;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;

@@ -1,0 +1,1 @@
+//! A local double of the AWS services that keystead talks to.

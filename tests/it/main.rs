@@ -1,0 +1,1 @@
+//! Integration tests: one program, one module for each area.
