@@ -3,6 +3,7 @@
 pub mod http;
 pub mod identity;
 pub mod key;
+pub mod sigv4;
 pub mod text;
 pub mod time;
 pub mod x509;
