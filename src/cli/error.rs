@@ -60,4 +60,4 @@ impl fmt::Display for CliError {
     }
 }
 
-impl std::error::Error for CliError {}
+impl core::error::Error for CliError {}

@@ -1,10 +1,10 @@
 //! TOML files, read key by key: a key that nobody asked for is an error that names the nearest one
 //! that would have been understood, and every error names the file and the line.
 
+use core::time::Duration;
 use std::borrow::ToOwned as _;
 use std::fmt;
 use std::string::{String, ToString as _};
-use std::time::Duration;
 use std::vec::Vec;
 use std::{format, vec};
 
