@@ -1,6 +1,12 @@
 //! Where private keys and certificates come from. Each backend opens from a URI and gives a
 //! [`Signer`].
 
+pub mod algorithm;
+#[cfg(feature = "file")]
+pub mod secret;
+#[cfg(feature = "file")]
+pub mod signature;
+
 use std::boxed::Box;
 use std::vec::Vec;
 

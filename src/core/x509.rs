@@ -5,7 +5,7 @@ use core::fmt;
 
 use der::asn1::{AnyRef, BitStringRef, ContextSpecific, OctetStringRef, UintRef};
 use der::oid::ObjectIdentifier;
-use der::{Decode, Header, Reader, SliceReader, Tag, TagNumber};
+use der::{Decode, DecodeValue, FixedTag, Header, Reader, SliceReader, Tag, TagNumber};
 
 use super::key::KeyKind;
 use super::time::UnixTime;
@@ -129,7 +129,7 @@ impl<'a> Certificate<'a> {
 
         let mut reader = SliceReader::new(body)?;
         let tbs = reader.tlv_bytes()?;
-        let signature_algorithm = AlgorithmIdentifier::read(&mut reader)?;
+        let signature_algorithm = AlgorithmIdentifier::decode(&mut reader)?;
         let signature = BitStringRef::decode(&mut reader)?
             .as_bytes()
             .ok_or(CertificateError::NotACertificate)?;
@@ -150,7 +150,7 @@ impl<'a> Certificate<'a> {
         if serial.is_empty() || serial.len() > super::text::Decimal::MAX_LEN {
             return Err(CertificateError::Serial);
         }
-        let _signature = AlgorithmIdentifier::read(&mut reader)?;
+        let _signature = AlgorithmIdentifier::decode(&mut reader)?;
         let issuer = name(&mut reader)?;
         let validity = sequence(&mut reader)?;
         let mut dates = SliceReader::new(validity)?;
@@ -226,19 +226,22 @@ impl<'a> Certificate<'a> {
     }
 }
 
-impl<'a> AlgorithmIdentifier<'a> {
-    /// Reads one `AlgorithmIdentifier`.
-    fn read(reader: &mut SliceReader<'a>) -> der::Result<Self> {
-        let mut reader = SliceReader::new(sequence(reader)?)?;
-        let oid = ObjectIdentifier::decode(&mut reader)?;
+impl<'a> DecodeValue<'a> for AlgorithmIdentifier<'a> {
+    type Error = der::Error;
+
+    fn decode_value<R: Reader<'a>>(reader: &mut R, _header: Header) -> der::Result<Self> {
+        let oid = ObjectIdentifier::decode(reader)?;
         let parameters = if reader.is_finished() {
             &[][..]
         } else {
             reader.tlv_bytes()?
         };
-        reader.finish()?;
         Ok(Self { oid, parameters })
     }
+}
+
+impl FixedTag for AlgorithmIdentifier<'_> {
+    const TAG: Tag = Tag::Sequence;
 }
 
 /// `SubjectPublicKeyInfo` (RFC 5280 section 4.1.2.7), split.
@@ -259,7 +262,7 @@ impl<'a> PublicKeyInfo<'a> {
         let mut outer = SliceReader::new(der)?;
         let mut reader = SliceReader::new(sequence(&mut outer)?)?;
         outer.finish()?;
-        let algorithm = AlgorithmIdentifier::read(&mut reader)?;
+        let algorithm = AlgorithmIdentifier::decode(&mut reader)?;
         let key = BitStringRef::decode(&mut reader)?
             .as_bytes()
             .ok_or(CertificateError::NotACertificate)?;
