@@ -1,6 +1,6 @@
 //! An error for people: what is wrong, and what to do about it.
 
-use std::fmt;
+use core::fmt;
 use std::process::ExitCode;
 use std::string::String;
 

@@ -72,7 +72,7 @@ impl<C: CertificateChain, S: Signer> Identity<C, S> {
 
     /// The certificates to send beside the leaf.
     pub fn intermediates(&self) -> Intermediates<'_> {
-        Intermediates(&self.chain)
+        Intermediates::of(&self.chain)
     }
 
     /// The chain and the signer, to use at the same time.
@@ -104,6 +104,11 @@ pub fn same_key(one: &[u8], other: &[u8]) -> bool {
 pub struct Intermediates<'a>(&'a dyn CertificateChain);
 
 impl<'a> Intermediates<'a> {
+    /// The certificates of `chain` after its first.
+    pub fn of(chain: &'a dyn CertificateChain) -> Self {
+        Self(chain)
+    }
+
     /// The certificates, from the leaf's issuer upwards, DER.
     pub fn iter(self) -> impl Iterator<Item = &'a [u8]> {
         (1..).map_while(move |index| self.0.certificate(index))

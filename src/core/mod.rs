@@ -1,5 +1,6 @@
 //! What runs everywhere: `no_std`, no allocator, nothing that grows with the certificate chain.
 
+pub mod create_session;
 pub mod http;
 pub mod identity;
 pub mod key;

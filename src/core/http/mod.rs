@@ -1,7 +1,12 @@
 //! HTTP/1.1 as the AWS client needs it: a request whose head is visited header by header, an answer
 //! that is visited as it arrives, and the [`Transport`] seam between them.
 
+mod collect;
+pub mod stream;
+
 use core::fmt;
+
+pub use collect::Collected;
 
 /// One header. The value is written when it is asked for, possibly several times: into the hash that
 /// is signed, and to the connection.

@@ -1,0 +1,463 @@
+//! HTTP/1.1 over any [`embedded_io`] stream: a TLS connection, a modem, a serial line.
+//!
+//! The head of the request is written while it is formed. The answer's head has to fit into the
+//! caller's buffer; its body passes through that buffer in pieces. Sizes are bounded everywhere.
+
+use core::fmt::{self, Write as _};
+
+use embedded_io::{ErrorKind, Read, Write};
+use zeroize::Zeroize as _;
+
+use super::{Answer, Body, Request, TooLong, Transport, TransportError};
+
+/// A [`Transport`] over a stream that is already connected. Exchanges follow each other on it for as
+/// long as the server keeps it open.
+///
+/// What passed through the buffer is wiped after each exchange: answers hold credentials.
+pub struct StreamTransport<'b, S> {
+    stream: S,
+    /// Bytes read and not yet used: `buffer[start..end]`.
+    buffer: &'b mut [u8],
+    start: usize,
+    end: usize,
+    open: bool,
+}
+
+/// Headers of an answer beyond this number are an error.
+const MAX_HEADERS: usize = 40;
+
+/// Interim answers (1xx) beyond this number are an error.
+const MAX_INTERIM: usize = 8;
+
+/// Bytes of trailers and chunk extensions in an answer beyond this number are an error.
+const MAX_CHUNK_LINE: usize = 256;
+
+impl<'b, S: Read + Write> StreamTransport<'b, S> {
+    /// A transport over `stream`. `buffer` bounds the head of an answer; 2 KiB are enough for AWS.
+    pub fn new(stream: S, buffer: &'b mut [u8]) -> Self {
+        Self {
+            stream,
+            buffer,
+            start: 0,
+            end: 0,
+            open: true,
+        }
+    }
+
+    /// Whether another exchange is possible on this stream.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Gives the stream back.
+    pub fn into_stream(self) -> S {
+        self.stream
+    }
+
+    fn send(&mut self, request: &Request<'_>) -> Result<(), StreamError> {
+        let mut out = HeadWriter {
+            stream: &mut self.stream,
+            piece: [0; PIECE],
+            len: 0,
+            error: None,
+        };
+        let length = body_length(&request.body)?;
+        let written = write_head(&mut out, request, length).and_then(|()| match &request.body {
+            Body::Bytes(_) => Ok(()),
+            Body::Text(text) => write!(out, "{text}"),
+        });
+        out.finish(written)?;
+        if let Body::Bytes(bytes) = request.body {
+            self.stream.write_all(bytes).map_err(StreamError::io)?;
+        }
+        self.stream.flush().map_err(StreamError::io)
+    }
+
+    /// The next bytes of the stream, into the free end of the buffer.
+    fn fill(&mut self) -> Result<(), StreamError> {
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        let room = &mut self.buffer[self.end..];
+        if room.is_empty() {
+            return Err(StreamError::HeadTooLong);
+        }
+        let len = self.stream.read(room).map_err(StreamError::io)?;
+        if len == 0 {
+            return Err(StreamError::Closed);
+        }
+        self.end += len;
+        Ok(())
+    }
+
+    fn unread(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    /// Reads one head, shows it to `answer` unless it is an interim one.
+    fn read_head(&mut self, answer: &mut dyn Answer) -> Result<Head, StreamError> {
+        loop {
+            let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+            let mut response = httparse::Response::new(&mut headers);
+            match response.parse(self.unread()) {
+                Ok(httparse::Status::Complete(len)) => {
+                    let head = Head::new(&response)?;
+                    if !head.is_interim() {
+                        answer.status(head.status);
+                        for header in response.headers {
+                            answer.header(header.name, header.value.trim_ascii());
+                        }
+                    }
+                    self.start += len;
+                    return Ok(head);
+                }
+                Ok(httparse::Status::Partial) => self.fill()?,
+                Err(httparse::Error::TooManyHeaders) => return Err(StreamError::HeadTooLong),
+                Err(_) => return Err(StreamError::NotHttp),
+            }
+        }
+    }
+
+    fn receive(&mut self, method: &str, answer: &mut dyn Answer) -> Result<(), StreamError> {
+        let mut head = self.read_head(answer)?;
+        for _ in 0..MAX_INTERIM {
+            if !head.is_interim() {
+                break;
+            }
+            head = self.read_head(answer)?;
+        }
+        if head.is_interim() {
+            return Err(StreamError::NotHttp);
+        }
+        let reusable = match head.framing(method) {
+            Framing::Length(length) => self.read_length(length, answer).map(|()| true),
+            Framing::Chunked => self.read_chunks(answer).map(|()| true),
+            Framing::UntilClose => self.read_rest(answer).map(|()| false),
+        }?;
+        self.open = reusable && !head.close;
+        Ok(())
+    }
+
+    fn read_length(&mut self, length: u64, answer: &mut dyn Answer) -> Result<(), StreamError> {
+        let mut left = length;
+        while left > 0 {
+            if self.start == self.end {
+                self.fill()?;
+            }
+            let here = usize::try_from(left).unwrap_or(usize::MAX);
+            let here = here.min(self.end - self.start);
+            answer.body(&self.buffer[self.start..self.start + here])?;
+            self.start += here;
+            left -= here as u64;
+        }
+        Ok(())
+    }
+
+    fn read_chunks(&mut self, answer: &mut dyn Answer) -> Result<(), StreamError> {
+        loop {
+            let length = loop {
+                match httparse::parse_chunk_size(self.unread()) {
+                    Ok(httparse::Status::Complete((len, length))) => {
+                        self.start += len;
+                        break length;
+                    }
+                    Ok(httparse::Status::Partial) if self.unread().len() <= MAX_CHUNK_LINE => {
+                        self.fill()?;
+                    }
+                    _ => return Err(StreamError::NotHttp),
+                }
+            };
+            if length == 0 {
+                return self.skip_trailers();
+            }
+            self.read_length(length, answer)?;
+            self.skip_line_end()?;
+        }
+    }
+
+    /// The line end after the data of a chunk.
+    fn skip_line_end(&mut self) -> Result<(), StreamError> {
+        while self.unread().len() < 2 {
+            self.fill()?;
+        }
+        if !self.unread().starts_with(b"\r\n") {
+            return Err(StreamError::NotHttp);
+        }
+        self.start += 2;
+        Ok(())
+    }
+
+    fn skip_trailers(&mut self) -> Result<(), StreamError> {
+        let mut left = MAX_HEADERS;
+        loop {
+            match self.unread().iter().position(|&byte| byte == b'\n') {
+                Some(0) => return Err(StreamError::NotHttp),
+                Some(1) if self.unread()[0] == b'\r' => {
+                    self.start += 2;
+                    return Ok(());
+                }
+                Some(end) if left > 0 => {
+                    self.start += end + 1;
+                    left -= 1;
+                }
+                None if self.unread().len() <= MAX_CHUNK_LINE => self.fill()?,
+                _ => return Err(StreamError::HeadTooLong),
+            }
+        }
+    }
+
+    fn read_rest(&mut self, answer: &mut dyn Answer) -> Result<(), StreamError> {
+        loop {
+            answer.body(&self.buffer[self.start..self.end])?;
+            self.start = self.end;
+            match self.fill() {
+                Ok(()) => {}
+                Err(StreamError::Closed) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl<S: Read + Write> Transport for StreamTransport<'_, S> {
+    type Error = StreamError;
+
+    fn exchange(
+        &mut self,
+        request: &Request<'_>,
+        answer: &mut dyn Answer,
+    ) -> Result<(), StreamError> {
+        if !self.open {
+            return Err(StreamError::Closed);
+        }
+        // Whatever happens now, half an exchange leaves the stream useless.
+        self.open = false;
+        let outcome = self
+            .send(request)
+            .and_then(|()| self.receive(request.method, answer));
+        self.buffer[..self.start].zeroize();
+        if outcome.is_err() {
+            self.buffer.zeroize();
+        }
+        outcome
+    }
+}
+
+/// What the head of an answer says about its body.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    status: u16,
+    length: Option<u64>,
+    chunked: bool,
+    close: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Framing {
+    Length(u64),
+    Chunked,
+    UntilClose,
+}
+
+impl Head {
+    fn new(response: &httparse::Response<'_, '_>) -> Result<Self, StreamError> {
+        let mut head = Self {
+            status: response.code.ok_or(StreamError::NotHttp)?,
+            length: None,
+            chunked: false,
+            close: response.version == Some(0),
+        };
+        for header in response.headers.iter() {
+            let value = core::str::from_utf8(header.value).unwrap_or("").trim();
+            if header.name.eq_ignore_ascii_case("content-length") {
+                let length = decimal(value).ok_or(StreamError::NotHttp)?;
+                if head.length.is_some_and(|earlier| earlier != length) {
+                    return Err(StreamError::NotHttp);
+                }
+                head.length = Some(length);
+            } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
+                // A coding that we cannot undo must not be taken for the body.
+                if head.chunked || !value.eq_ignore_ascii_case("chunked") {
+                    return Err(StreamError::NotHttp);
+                }
+                head.chunked = true;
+            } else if header.name.eq_ignore_ascii_case("connection") {
+                let mut options = value.split(',').map(str::trim);
+                head.close |= options.any(|option| option.eq_ignore_ascii_case("close"));
+            }
+        }
+        if head.chunked && head.length.is_some() {
+            // RFC 9112 section 6.3: this may be an attempt at smuggling.
+            return Err(StreamError::NotHttp);
+        }
+        Ok(head)
+    }
+
+    fn is_interim(self) -> bool {
+        (100..200).contains(&self.status)
+    }
+
+    /// RFC 9112 section 6.3.
+    fn framing(self, method: &str) -> Framing {
+        if method == "HEAD" || matches!(self.status, 204 | 304) {
+            Framing::Length(0)
+        } else if self.chunked {
+            Framing::Chunked
+        } else {
+            self.length.map_or(Framing::UntilClose, Framing::Length)
+        }
+    }
+}
+
+/// Digits only: `str::parse` would take a plus sign.
+fn decimal(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+/// The length of a body in bytes.
+fn body_length(body: &Body<'_>) -> Result<u64, StreamError> {
+    struct Count(u64);
+    impl fmt::Write for Count {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0 += text.len() as u64;
+            Ok(())
+        }
+    }
+    match body {
+        Body::Bytes(bytes) => Ok(bytes.len() as u64),
+        Body::Text(text) => {
+            let mut count = Count(0);
+            write!(count, "{text}").map_err(|_| StreamError::BadHeader)?;
+            Ok(count.0)
+        }
+    }
+}
+
+fn write_head<S: Write>(
+    out: &mut HeadWriter<'_, S>,
+    request: &Request<'_>,
+    length: u64,
+) -> fmt::Result {
+    write!(
+        Checked(out),
+        "{} {} HTTP/1.1",
+        request.method,
+        request.target
+    )?;
+    out.write_str("\r\n")?;
+    for header in request.headers {
+        write!(Checked(out), "{}: {}", header.name, header.value)?;
+        out.write_str("\r\n")?;
+    }
+    write!(out, "content-length: {length}\r\n\r\n")
+}
+
+/// Bytes that go to the stream at once.
+const PIECE: usize = 256;
+
+/// Gathers small pieces of text and keeps the error that [`fmt::Write`] cannot carry.
+struct HeadWriter<'s, S> {
+    stream: &'s mut S,
+    piece: [u8; PIECE],
+    len: usize,
+    error: Option<StreamError>,
+}
+
+impl<S: Write> HeadWriter<'_, S> {
+    fn flush_piece(&mut self) -> fmt::Result {
+        let len = core::mem::take(&mut self.len);
+        self.stream.write_all(&self.piece[..len]).map_err(|error| {
+            self.error = Some(StreamError::io(error));
+            fmt::Error
+        })
+    }
+
+    fn finish(mut self, written: fmt::Result) -> Result<(), StreamError> {
+        written
+            .and_then(|()| self.flush_piece())
+            .map_err(|fmt::Error| self.error.unwrap_or(StreamError::BadHeader))
+    }
+}
+
+impl<S: Write> fmt::Write for HeadWriter<'_, S> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            if self.len == PIECE {
+                self.flush_piece()?;
+            }
+            let here = rest.len().min(PIECE - self.len);
+            let (now, later) = rest.split_at(here);
+            self.piece[self.len..self.len + here].copy_from_slice(now);
+            self.len += here;
+            rest = later;
+        }
+        Ok(())
+    }
+}
+
+/// Lets no line break into a line: a value that holds one would become another header.
+struct Checked<'a, W>(&'a mut W);
+
+impl<W: fmt::Write> fmt::Write for Checked<'_, W> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if text.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+            return Err(fmt::Error);
+        }
+        self.0.write_str(text)
+    }
+}
+
+/// Why an exchange over a stream failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// The stream's own error.
+    Io(ErrorKind),
+    /// The stream ended before the answer did, or an earlier exchange has ended it.
+    Closed,
+    /// The answer is not HTTP/1.1.
+    NotHttp,
+    /// The answer's head is longer than the buffer.
+    HeadTooLong,
+    /// The answer's body is longer than its reader allows.
+    BodyTooLong,
+    /// A header of the request holds a line break or cannot be written.
+    BadHeader,
+}
+
+impl StreamError {
+    fn io(error: impl embedded_io::Error) -> Self {
+        Self::Io(error.kind())
+    }
+}
+
+impl From<TooLong> for StreamError {
+    fn from(_: TooLong) -> Self {
+        Self::BodyTooLong
+    }
+}
+
+impl TransportError for StreamError {
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Io(_) | Self::Closed)
+    }
+}
+
+impl fmt::Display for StreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(kind) => write!(f, "the connection failed: {kind:?}"),
+            Self::Closed => f.write_str("the connection ended before the answer did"),
+            Self::NotHttp => f.write_str("the answer is not HTTP/1.1"),
+            Self::HeadTooLong => f.write_str("the head of the answer is too long"),
+            Self::BodyTooLong => TooLong.fmt(f),
+            Self::BadHeader => f.write_str("a header of the request cannot be written"),
+        }
+    }
+}
+
+impl core::error::Error for StreamError {}
