@@ -1,4 +1,5 @@
 //! Integration tests: one program, one module for each area.
 
+mod http_stream;
 mod sigv4_vectors;
 mod support;
