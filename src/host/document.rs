@@ -75,6 +75,28 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// The value of `key`, a string, a whole number or a truth value, as text, and its line.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn text(&mut self, key: &'static str) -> Result<Option<(String, usize)>, DocumentError> {
+        let line = self
+            .entries
+            .get_key_value(key)
+            .map_or(0, |(name, _)| self.source.line(name.span().start));
+        let text = self.read(
+            key,
+            "a string, a number, or true or false",
+            |value| match value {
+                DeValue::String(text) => Some(text.into_owned()),
+                DeValue::Integer(number) => Some(number.to_string()),
+                DeValue::Boolean(value) => Some(value.to_string()),
+                _ => None,
+            },
+        )?;
+        Ok(text.map(|text| (text, line)))
+    }
+
     /// The value of `key`, a list of strings; one string stands for a list of one. Empty if it is not there.
     ///
     /// # Errors
@@ -210,10 +232,13 @@ impl<'a> Table<'a> {
 }
 
 impl Source<'_> {
-    fn error(&self, offset: usize, what: &str) -> DocumentError {
+    fn line(&self, offset: usize) -> usize {
         let before = self.text.as_bytes().iter().take(offset);
-        let line = 1 + before.filter(|&&byte| byte == b'\n').count();
-        DocumentError(format!("{}, line {line}: {what}", self.file))
+        1 + before.filter(|&&byte| byte == b'\n').count()
+    }
+
+    fn error(&self, offset: usize, what: &str) -> DocumentError {
+        DocumentError(format!("{}, line {}: {what}", self.file, self.line(offset)))
     }
 }
 
@@ -250,6 +275,7 @@ session-duration = 900
         assert_eq!(top.string("region")?.as_deref(), Some("eu-west-1"));
         assert_eq!(top.string("account")?, None);
         assert_eq!(top.strings("buckets")?, ["one"]);
+        assert_eq!(top.text("none")?, None);
         assert_eq!(top.boolean("strict")?, Some(true));
         let mut profiles = top.tables("profile")?;
         assert_eq!(profiles.len(), 2);
