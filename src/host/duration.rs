@@ -9,13 +9,18 @@ pub struct InvalidDuration;
 
 impl fmt::Display for InvalidDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a duration is a number of seconds, or numbers with units: 90s, 30m, 1h30m, 7d")
+        f.write_str(
+            "a duration is a number of seconds, or numbers with units: 90s, 30m, 1h30m, 7d, 2w, 10y",
+        )
     }
 }
 
 impl core::error::Error for InvalidDuration {}
 
-/// Reads a whole number of seconds, or numbers with the units `ms`, `s`, `m`, `h` and `d`, one after another.
+const DAY: u64 = 86_400;
+
+/// Reads a whole number of seconds, or numbers with the units `ms`, `s`, `m`, `h`, `d`, `w` and `y`
+/// (365 days), one after another.
 ///
 /// # Errors
 /// [`InvalidDuration`] for anything else, and for what is out of range.
@@ -38,7 +43,9 @@ pub fn parse(text: &str) -> Result<Duration, InvalidDuration> {
             "s" => Some(Duration::from_secs(number)),
             "m" => number.checked_mul(60).map(Duration::from_secs),
             "h" => number.checked_mul(3_600).map(Duration::from_secs),
-            "d" => number.checked_mul(86_400).map(Duration::from_secs),
+            "d" => number.checked_mul(DAY).map(Duration::from_secs),
+            "w" => number.checked_mul(7 * DAY).map(Duration::from_secs),
+            "y" => number.checked_mul(365 * DAY).map(Duration::from_secs),
             _ => None,
         };
         total = part
@@ -61,6 +68,8 @@ mod tests {
             ("1h30m", 5_400_000),
             ("250ms", 250),
             (" 1d ", 86_400_000),
+            ("2w", 1_209_600_000),
+            ("10y", 315_360_000_000),
         ] {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
         }
@@ -71,7 +80,7 @@ mod tests {
             "-5",
             "1.5h",
             "30 m",
-            "1w",
+            "1mo",
             "99999999999999999999s",
         ] {
             assert_eq!(parse(text), Err(InvalidDuration), "{text}");

@@ -5,3 +5,4 @@ pub mod config;
 pub mod document;
 pub mod duration;
 pub mod endpoint;
+pub mod x509_text;
