@@ -1,8 +1,12 @@
 //! What runs on a host and is not an output: configuration, transport, rules, retries.
 
 pub mod arn;
+pub mod clock;
 pub mod config;
 pub mod document;
 pub mod duration;
 pub mod endpoint;
+pub mod session;
+pub mod tls;
+pub mod transport;
 pub mod x509_text;

@@ -1,5 +1,6 @@
 //! Integration tests: one program, one module for each area.
 
 mod http_stream;
+mod session;
 mod sigv4_vectors;
 mod support;

@@ -72,10 +72,32 @@ pub struct Observed {
     pub date: Option<UnixTime>,
 }
 
+/// A signed request, with what was signed.
+#[derive(Clone, Copy)]
+pub struct Signed<'a> {
+    /// The canonical request.
+    pub canonical: &'a CanonicalRequest<'a>,
+    /// The string to sign.
+    pub string_to_sign: &'a StringToSign,
+    /// The request as it is sent. None of its headers is secret.
+    pub request: &'a Request<'a>,
+}
+
+/// Sees what an exchange sends and receives, to show it to a person. `()` looks away.
+pub trait Trace {
+    /// The request, before it is sent.
+    fn request(&mut self, _signed: &Signed<'_>) {}
+
+    /// The answer. The body of a success holds the credentials!
+    fn answer(&mut self, _status: u16, _body: &[u8]) {}
+}
+
+impl Trace for () {}
+
 impl CreateSession<'_> {
     /// Signs the request at `now`, sends it, and reads the answer.
     ///
-    /// `observed` is filled in whether the exchange succeeds or fails.
+    /// `observed` is filled in whether the exchange succeeds or fails; `trace` sees what passes by.
     ///
     /// # Errors
     /// [`SessionError`]: the signer's error, the transport's, the service's refusal, or an answer
@@ -87,6 +109,7 @@ impl CreateSession<'_> {
         now: UnixTime,
         buffers: Buffers<'b>,
         observed: &mut Observed,
+        trace: &mut dyn Trace,
     ) -> Result<Credentials<'b>, SessionError<'b, T::Error>>
     where
         C: CertificateChain,
@@ -95,15 +118,17 @@ impl CreateSession<'_> {
     {
         *observed = Observed::default();
         let mut collected = Collected::new(buffers.answer);
-        self.with_signed_request(identity, now, buffers.signature, |request| {
+        self.with_signed_request(identity, now, buffers.signature, |signed| {
+            trace.request(signed);
             transport
-                .exchange(request, &mut collected)
+                .exchange(signed.request, &mut collected)
                 .map_err(SessionError::Transport)
         })?;
         observed.status = Some(collected.status());
         observed.date = collected.date();
         let status = collected.status();
         let (error_type, body) = collected.into_error_type_and_body();
+        trace.answer(status, body);
         if !(200..300).contains(&status) {
             return Err(SessionError::Service(ServiceError::read(
                 status,
@@ -124,7 +149,7 @@ impl CreateSession<'_> {
         identity: &mut Identity<C, S>,
         now: UnixTime,
         signature: &mut [u8],
-        visit: impl FnOnce(&Request<'_>) -> Result<R, SessionError<'b, E>>,
+        visit: impl FnOnce(&Signed<'_>) -> Result<R, SessionError<'b, E>>,
     ) -> Result<R, SessionError<'b, E>>
     where
         C: CertificateChain,
@@ -183,11 +208,15 @@ impl CreateSession<'_> {
         first.copy_from_slice(signed);
         rest[0] = header("authorization", &authorization);
         rest[1] = header("user-agent", &self.user_agent);
-        visit(&Request {
-            method: canonical.method,
-            target: PATH,
-            headers: &headers[..signed.len() + 2],
-            body: Body::Text(&body),
+        visit(&Signed {
+            canonical: &canonical,
+            string_to_sign: &to_sign,
+            request: &Request {
+                method: canonical.method,
+                target: canonical.target,
+                headers: &headers[..signed.len() + 2],
+                body: Body::Text(&body),
+            },
         })
     }
 }

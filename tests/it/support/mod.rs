@@ -1,3 +1,4 @@
 //! What several areas' tests share.
 
+pub mod certificate;
 pub mod vectors;

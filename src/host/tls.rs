@@ -1,0 +1,273 @@
+//! TLS 1.2 and 1.3 for the HTTPS transport: roots are loaded when the first connection needs them.
+
+use core::time::Duration;
+use std::boxed::Box;
+use std::format;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::string::String;
+use std::sync::{Arc, OnceLock};
+use std::vec::Vec;
+
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::time_provider::TimeProvider;
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, StreamOwned};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
+    TransportAdapter,
+};
+
+use super::clock::HostClock;
+use crate::core::time::Clock as _;
+
+/// Whom to trust at the other end of a TLS connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// The roots of the operating system.
+    #[default]
+    System,
+    /// The certificates of a PEM file, and no others.
+    Bundle(PathBuf),
+    /// Anyone. Never without a warning to the user.
+    Anyone,
+}
+
+/// Makes TLS connections for `ureq`, once TCP (and a proxy) are connected.
+pub(super) struct TlsConnector {
+    trust: Trust,
+    clock: Arc<HostClock>,
+    config: OnceLock<Arc<ClientConfig>>,
+}
+
+impl TlsConnector {
+    pub(super) fn new(trust: Trust, clock: Arc<HostClock>) -> Self {
+        Self {
+            trust,
+            clock,
+            config: OnceLock::new(),
+        }
+    }
+
+    fn config(&self) -> Result<Arc<ClientConfig>, ureq::Error> {
+        if let Some(config) = self.config.get() {
+            return Ok(config.clone());
+        }
+        let config = client_config(&self.trust, self.clock.clone()).map_err(other)?;
+        Ok(self.config.get_or_init(|| Arc::new(config)).clone())
+    }
+}
+
+impl core::fmt::Debug for TlsConnector {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_tuple("TlsConnector").field(&self.trust).finish()
+    }
+}
+
+impl<In: Transport> Connector<In> for TlsConnector {
+    type Out = Either<In, TlsTransport>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, ureq::Error> {
+        let Some(transport) = chained else {
+            return Ok(None);
+        };
+        if !details.needs_tls() || transport.is_tls() {
+            return Ok(Some(Either::A(transport)));
+        }
+        let host = details.uri.host().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(host)
+            .map_err(|_| other(TlsError(format!("{host} is not a host name"))))?
+            .to_owned();
+        let mut connection = ClientConnection::new(self.config()?, name).map_err(other)?;
+        let mut socket = TransportAdapter::new(transport.boxed(), details.current_time.clone());
+        socket.set_timeout(details.timeout);
+        connection.complete_io(&mut socket)?;
+        let buffers = LazyBuffers::new(
+            details.config.input_buffer_size(),
+            details.config.output_buffer_size(),
+        );
+        let stream = StreamOwned::new(connection, socket);
+        Ok(Some(Either::B(TlsTransport { buffers, stream })))
+    }
+}
+
+/// A connection under TLS.
+pub(super) struct TlsTransport {
+    buffers: LazyBuffers,
+    stream: StreamOwned<ClientConnection, TransportAdapter<Box<dyn Transport>>>,
+}
+
+impl core::fmt::Debug for TlsTransport {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("TlsTransport")
+    }
+}
+
+impl Transport for TlsTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        self.stream.sock.set_timeout(timeout);
+        let output = &self.buffers.output()[..amount];
+        std::io::Write::write_all(&mut self.stream, output)?;
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        self.stream.sock.set_timeout(timeout);
+        let input = self.buffers.input_append_buf();
+        let amount = self.stream.read(input)?;
+        self.buffers.input_appended(amount);
+        Ok(amount > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.stream.sock.get_mut().is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        true
+    }
+}
+
+/// What is wrong with our side of TLS: the bundle, the system's roots, the host's name.
+#[derive(Debug)]
+pub(super) struct TlsError(String);
+
+impl core::fmt::Display for TlsError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl core::error::Error for TlsError {}
+
+fn other(error: impl core::error::Error + Send + Sync + 'static) -> ureq::Error {
+    ureq::Error::Other(Box::new(error))
+}
+
+fn client_config(trust: &Trust, clock: Arc<HostClock>) -> Result<ClientConfig, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_details(provider.clone(), Arc::new(At(clock)))
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(|error| TlsError(format!("TLS cannot be set up: {error}")))?;
+    let builder = match trust {
+        Trust::System => builder.with_root_certificates(system_roots()?),
+        Trust::Bundle(path) => builder.with_root_certificates(bundle(path)?),
+        Trust::Anyone => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(NoVerifier(provider))),
+    };
+    let mut config = builder.with_no_client_auth();
+    // Connections are an hour apart: a ticket would be memory for nothing.
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+/// The time of the host's clock with its floor, so that a hub that wakes up in 1970 can still check
+/// the server's certificate.
+#[derive(Debug)]
+struct At(Arc<HostClock>);
+
+impl TimeProvider for At {
+    fn current_time(&self) -> Option<UnixTime> {
+        let now = self.0.now().as_secs();
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(now)))
+    }
+}
+
+fn system_roots() -> Result<RootCertStore, TlsError> {
+    let loaded = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // The system's store may hold certificates that rustls does not take; they do no harm.
+    let (added, _ignored) = roots.add_parsable_certificates(loaded.certs);
+    if added > 0 {
+        return Ok(roots);
+    }
+    let why = match loaded.errors.first() {
+        Some(error) => format!(" ({error})"),
+        None => String::new(),
+    };
+    Err(TlsError(format!(
+        "the system has no root certificates{why}; install ca-certificates, or name a file with --ca-bundle"
+    )))
+}
+
+fn bundle(path: &PathBuf) -> Result<RootCertStore, TlsError> {
+    let wrong = |why: String| {
+        let path = path.display();
+        TlsError(format!("CA bundle {path}: {why}"))
+    };
+    let mut pem = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_BUNDLE).read_to_end(&mut pem))
+        .map_err(|error| wrong(format!("{error}")))?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| wrong(format!("not PEM: {error}")))?;
+    let mut roots = RootCertStore::empty();
+    for (index, certificate) in certificates.into_iter().enumerate() {
+        roots
+            .add(certificate)
+            .map_err(|error| wrong(format!("certificate {}: {error}", index + 1)))?;
+    }
+    if roots.is_empty() {
+        return Err(wrong(String::from("there is no certificate in it")));
+    }
+    Ok(roots)
+}
+
+/// The largest CA bundle that is read; the usual ones have 250 KB.
+const MAX_BUNDLE: u64 = 4 << 20;
+
+/// Accepts every server; the signatures of the handshake are still checked.
+#[derive(Debug)]
+struct NoVerifier(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for NoVerifier {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
