@@ -3,6 +3,10 @@
 
 pub mod algorithm;
 #[cfg(feature = "file")]
+pub mod chain;
+#[cfg(feature = "file")]
+pub mod file;
+#[cfg(feature = "file")]
 pub mod secret;
 #[cfg(feature = "file")]
 pub mod signature;

@@ -1,4 +1,5 @@
 //! What several areas' tests share.
 
 pub mod certificate;
+pub mod openssl;
 pub mod vectors;
