@@ -6,6 +6,7 @@ pub mod config;
 pub mod document;
 pub mod duration;
 pub mod endpoint;
+mod roots;
 pub mod session;
 pub mod tls;
 pub mod transport;

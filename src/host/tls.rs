@@ -3,7 +3,6 @@
 use core::time::Duration;
 use std::boxed::Box;
 use std::format;
-use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
 use std::string::String;
@@ -13,16 +12,16 @@ use std::vec::Vec;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::time_provider::TimeProvider;
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, StreamOwned};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
     TransportAdapter,
 };
 
 use super::clock::HostClock;
+use super::roots;
 use crate::core::time::Clock as _;
 
 /// Whom to trust at the other end of a TLS connection.
@@ -163,8 +162,10 @@ fn client_config(trust: &Trust, clock: Arc<HostClock>) -> Result<ClientConfig, T
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(|error| TlsError(format!("TLS cannot be set up: {error}")))?;
     let builder = match trust {
-        Trust::System => builder.with_root_certificates(system_roots()?),
-        Trust::Bundle(path) => builder.with_root_certificates(bundle(path)?),
+        Trust::System => builder.with_root_certificates(roots::system().map_err(TlsError)?),
+        Trust::Bundle(path) => {
+            builder.with_root_certificates(roots::bundle(path).map_err(TlsError)?)
+        }
         Trust::Anyone => builder
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(NoVerifier(provider))),
@@ -186,50 +187,6 @@ impl TimeProvider for At {
         Some(UnixTime::since_unix_epoch(Duration::from_secs(now)))
     }
 }
-
-fn system_roots() -> Result<RootCertStore, TlsError> {
-    let loaded = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    // The system's store may hold certificates that rustls does not take; they do no harm.
-    let (added, _ignored) = roots.add_parsable_certificates(loaded.certs);
-    if added > 0 {
-        return Ok(roots);
-    }
-    let why = match loaded.errors.first() {
-        Some(error) => format!(" ({error})"),
-        None => String::new(),
-    };
-    Err(TlsError(format!(
-        "the system has no root certificates{why}; install ca-certificates, or name a file with --ca-bundle"
-    )))
-}
-
-fn bundle(path: &PathBuf) -> Result<RootCertStore, TlsError> {
-    let wrong = |why: String| {
-        let path = path.display();
-        TlsError(format!("CA bundle {path}: {why}"))
-    };
-    let mut pem = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_BUNDLE).read_to_end(&mut pem))
-        .map_err(|error| wrong(format!("{error}")))?;
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| wrong(format!("not PEM: {error}")))?;
-    let mut roots = RootCertStore::empty();
-    for (index, certificate) in certificates.into_iter().enumerate() {
-        roots
-            .add(certificate)
-            .map_err(|error| wrong(format!("certificate {}: {error}", index + 1)))?;
-    }
-    if roots.is_empty() {
-        return Err(wrong(String::from("there is no certificate in it")));
-    }
-    Ok(roots)
-}
-
-/// The largest CA bundle that is read; the usual ones have 250 KB.
-const MAX_BUNDLE: u64 = 4 << 20;
 
 /// Accepts every server; the signatures of the handshake are still checked.
 #[derive(Debug)]
