@@ -31,5 +31,7 @@ pub mod ca;
 pub mod cli;
 #[cfg(feature = "host")]
 pub mod host;
+#[cfg(feature = "host")]
+pub mod output;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;

@@ -4,6 +4,8 @@ use core::fmt;
 use std::process::ExitCode;
 use std::string::String;
 
+use crate::core::text::JsonString;
+
 /// The exit codes, as the documentation lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -20,6 +22,20 @@ pub enum Exit {
     Network = 5,
     /// The service refused.
     Refused = 6,
+}
+
+impl Exit {
+    /// The word for it in `--error-format json`.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Internal => "internal",
+            Self::Usage => "usage",
+            Self::Key => "key",
+            Self::Pin => "pin",
+            Self::Network => "network",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -48,6 +64,16 @@ impl CliError {
             remedy: remedy.into(),
         }
     }
+
+    /// An error in arguments, environment or configuration.
+    pub fn usage(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, what, remedy)
+    }
+
+    /// The error as one JSON object.
+    pub fn json(&self) -> impl fmt::Display + '_ {
+        Json(self)
+    }
 }
 
 impl fmt::Display for CliError {
@@ -61,3 +87,19 @@ impl fmt::Display for CliError {
 }
 
 impl core::error::Error for CliError {}
+
+struct Json<'a>(&'a CliError);
+
+impl fmt::Display for Json<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let error = self.0;
+        write!(
+            f,
+            r#"{{"code":{},"kind":"{}","message":{},"remedy":{}}}"#,
+            error.exit as u8,
+            error.exit.kind(),
+            JsonString(&error.what),
+            JsonString(&error.remedy)
+        )
+    }
+}

@@ -1,16 +1,132 @@
 //! The command line: arguments become one typed plan; errors become text and exit codes. Only this
 //! layer prints and reads the environment.
 
+mod config;
+mod context;
+mod credential_process;
+mod debug;
 pub mod error;
+mod flags;
+mod help;
+mod identity;
+mod parse;
+mod plan;
+mod proxy;
+mod refusal;
+mod sources;
 
+pub use context::Context;
 pub use error::{CliError, Exit};
 
 use std::ffi::OsString;
+use std::format;
 use std::process::ExitCode;
 use std::vec::Vec;
 
+use context::{Console, ProcessEnvironment};
+
+use crate::host::document;
+
+/// A subcommand. Only the one that is asked for builds its flags: starting has to be cheap, because
+/// programs run `credential-process` for every call that they make.
+struct Subcommand {
+    name: &'static str,
+    about: &'static str,
+    /// Runs it; its name is the first argument.
+    run: fn(&[OsString], &Context<'_>) -> Result<ExitCode, CliError>,
+}
+
+const SUBCOMMANDS: &[Subcommand] = &[
+    Subcommand {
+        name: "credential-process",
+        about: credential_process::ABOUT,
+        run: credential_process::run,
+    },
+    Subcommand {
+        name: "config",
+        about: config::ABOUT,
+        run: config::run,
+    },
+    Subcommand {
+        name: "version",
+        about: "Print the version",
+        run: |_, _| version(),
+    },
+];
+
+/// Subcommands of AWS's helper that are still missing.
+const LATER: [&str; 2] = ["serve", "update"];
+
 /// Runs the program: `arguments[0]` is the name it was started under.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
-    let _ = arguments;
-    ExitCode::SUCCESS
+    let environment = ProcessEnvironment::default();
+    let context = Context {
+        drop_in: arguments
+            .first()
+            .is_some_and(|program| context::is_drop_in(program)),
+        environment: &environment,
+        console: Console::new(&arguments, &environment),
+    };
+    match run(arguments.get(1..).unwrap_or_default(), &context) {
+        Ok(code) => code,
+        Err(error) => {
+            context.console.report(&error);
+            error.exit.into()
+        }
+    }
+}
+
+fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, CliError> {
+    protect_memory()?;
+    let Some(first) = arguments.first() else {
+        return help::overview();
+    };
+    match first.to_str() {
+        Some("-h" | "--help") => help::overview(),
+        Some("-V" | "--version") => version(),
+        Some("help") => match arguments.get(1) {
+            None => help::overview(),
+            Some(name) => dispatch(&[name.clone(), "--help".into()], context),
+        },
+        _ => dispatch(arguments, context),
+    }
+}
+
+/// Runs the subcommand that the first of `arguments` names.
+fn dispatch(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, CliError> {
+    let name = arguments
+        .first()
+        .map(|name| name.to_string_lossy())
+        .unwrap_or_default();
+    if let Some(found) = SUBCOMMANDS.iter().find(|known| known.name == name) {
+        return (found.run)(arguments, context);
+    }
+    if LATER.contains(&name.as_ref()) {
+        return Err(flags::not_built_yet("the command", &name));
+    }
+    let remedy = match document::nearest(&name, SUBCOMMANDS.iter().map(|known| known.name)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "`keystead --help` lists the commands".into(),
+    };
+    let what = format!("there is no command `{}`", name.escape_debug());
+    Err(CliError::usage(what, remedy))
+}
+
+fn version() -> Result<ExitCode, CliError> {
+    context::print(concat!(env!("CARGO_PKG_VERSION"), "\n").as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Keeps the memory, which is going to hold secrets, out of core dumps and away from debuggers.
+fn protect_memory() -> Result<(), CliError> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .map_err(|error| {
+            CliError::new(
+                Exit::Internal,
+                format!("the process cannot be protected from core dumps: {error}"),
+                "",
+            )
+        })?;
+    Ok(())
 }

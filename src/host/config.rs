@@ -201,18 +201,18 @@ impl Config {
     ///
     /// # Errors
     /// [`NoSuchIdentity`] if there is none of that name, or several to choose from.
-    pub fn identity(&self, name: Option<&str>) -> Result<&IdentityConfig, NoSuchIdentity> {
-        let found = match name {
-            Some(name) => self.identities.iter().find(|known| known.name == name),
-            None => match self.identities.as_slice() {
-                [only] => Some(only),
-                _ => None,
-            },
+    pub fn into_identity(mut self, name: Option<&str>) -> Result<IdentityConfig, NoSuchIdentity> {
+        let index = match name {
+            Some(name) => self.identities.iter().position(|known| known.name == name),
+            None => (self.identities.len() == 1).then_some(0),
         };
-        found.ok_or_else(|| NoSuchIdentity {
-            name: name.map(str::to_owned),
-            known: self.identities.iter().map(|i| i.name.clone()).collect(),
-        })
+        match index {
+            Some(index) => Ok(self.identities.swap_remove(index)),
+            None => Err(NoSuchIdentity {
+                name: name.map(str::to_owned),
+                known: self.identities.into_iter().map(|i| i.name).collect(),
+            }),
+        }
     }
 }
 
@@ -277,18 +277,18 @@ anything = [1, 2]
 
     #[test]
     fn identities_and_their_values() {
-        let config = Config::parse("k.toml", TEXT).unwrap();
-        let hub = config.identity(Some("hub")).unwrap();
+        let identity = |name| Config::parse("k.toml", TEXT).unwrap().into_identity(name);
+        let hub = identity(Some("hub")).unwrap();
         let duration = hub.value(Setting::SessionDuration).unwrap();
         assert_eq!((duration.text.as_str(), duration.line), ("1800", 4));
         assert_eq!(hub.value(Setting::Strict).unwrap().text, "true");
         assert!(hub.value(Setting::RoleArn).is_none());
         assert_eq!(
-            config.identity(None).unwrap_err().to_string(),
+            identity(None).unwrap_err().to_string(),
             "it has several identities: hub, lab"
         );
         assert_eq!(
-            config.identity(Some("hib")).unwrap_err().to_string(),
+            identity(Some("hib")).unwrap_err().to_string(),
             "there is no [identity.hib] in it; did you mean `hub`?"
         );
     }
@@ -296,8 +296,11 @@ anything = [1, 2]
     #[test]
     fn the_only_identity_needs_no_name() {
         let config = Config::parse("k.toml", "[identity.x]\nkey = 'k'").unwrap();
-        assert_eq!(config.identity(None).unwrap().name(), "x");
-        let none = Config::parse("k.toml", "").unwrap().identity(None).err();
+        assert_eq!(config.into_identity(None).unwrap().name(), "x");
+        let none = Config::parse("k.toml", "")
+            .unwrap()
+            .into_identity(None)
+            .err();
         assert_eq!(
             none.unwrap().to_string(),
             "there is no [identity.NAME] in it"
@@ -350,7 +353,8 @@ anything = [1, 2]
         fn any_value_comes_back(text in "[^'\\pC]{0,60}") {
             let file = format!("[identity.a]\nkey = '{text}'\n");
             let config = Config::parse("k.toml", &file).unwrap();
-            let value = config.identity(None).unwrap().value(Setting::Key).unwrap();
+            let identity = config.into_identity(None).unwrap();
+            let value = identity.value(Setting::Key).unwrap();
             prop_assert_eq!(&value.text, &text);
         }
     }

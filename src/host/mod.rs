@@ -6,6 +6,7 @@ pub mod config;
 pub mod document;
 pub mod duration;
 pub mod endpoint;
+pub mod remedy;
 mod roots;
 pub mod session;
 pub mod tls;

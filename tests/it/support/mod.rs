@@ -2,4 +2,5 @@
 
 pub mod certificate;
 pub mod openssl;
+pub mod program;
 pub mod vectors;

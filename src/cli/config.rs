@@ -1,0 +1,90 @@
+//! `keystead config check`: what each setting resolves to, and where it comes from.
+
+use core::fmt::Write as _;
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::string::String;
+use std::{format, vec};
+
+use clap::Command;
+
+use super::context::{self, Context};
+use super::error::CliError;
+use super::plan::{Plan, REQUIRED};
+use super::sources::Sources;
+use super::{flags, parse};
+use crate::host::config::Setting;
+
+/// One line about it.
+pub const ABOUT: &str =
+    "Show what each setting resolves to, and where it comes from (config check)";
+
+/// Runs `config check`.
+///
+/// # Errors
+/// [`CliError`] for the first setting that cannot be used; what could be resolved is printed all the
+/// same.
+pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, CliError> {
+    let check = Command::new("check").about("Show what each setting resolves to");
+    let command = Command::new("config")
+        .about(ABOUT)
+        .subcommand_required(true)
+        .subcommand(flags::common(check, &Setting::ALL));
+    let Some(matches) = parse::matches(command, arguments)? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let Some(("check", matches)) = matches.subcommand() else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    // An identity is always looked for: the file is what is to be checked.
+    let sources = Sources::new(matches, context, &REQUIRED)?.with_file()?;
+    let mut text = settings(&sources);
+    let plan = Plan::new(matches, &sources, context);
+    if let Ok(plan) = &plan {
+        text += &derived(plan);
+    }
+    context::print(text.as_bytes())?;
+    plan.map(|_| ExitCode::SUCCESS)
+}
+
+fn settings(sources: &Sources<'_>) -> String {
+    let mut rows = vec![];
+    for setting in Setting::ALL {
+        if let Some(found) = sources.get(setting) {
+            let value = format!("{}", found.value.display());
+            rows.push((setting.name(), value, format!("{}", found.origin)));
+        } else if REQUIRED.contains(&setting) {
+            let variable = setting.variable();
+            let origin = format!("give --{} or {variable}", setting.name());
+            rows.push((setting.name(), String::from("MISSING"), origin));
+        }
+    }
+    let mut text = match sources.configuration() {
+        Some((path, identity)) => {
+            format!("identity {} of {}\n\n", identity.name(), path.display())
+        }
+        None => String::from("no keystead.toml with an identity was found\n\n"),
+    };
+    let width = rows.iter().map(|(_, value, _)| value.chars().count()).max();
+    let width = width.unwrap_or_default();
+    for (name, value, origin) in rows {
+        // Writing into a string does not fail.
+        let _ = writeln!(text, "  {name:22}  {value:width$}  {origin}");
+    }
+    text
+}
+
+/// What follows from the settings.
+fn derived(plan: &Plan) -> String {
+    let session = &plan.session;
+    let proxy = match &plan.network.transport.proxy {
+        Some(_) => "yes",
+        None => "none",
+    };
+    format!(
+        "\n  requests go to          {}\n  signed for the region   {}\n  credentials live for    {} s\n  proxy                   {proxy}\n",
+        session.endpoint.url(crate::core::create_session::PATH),
+        session.region,
+        session.duration,
+    )
+}

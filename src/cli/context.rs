@@ -1,0 +1,153 @@
+//! What a command has beside its arguments: how it was started, the environment, and the console.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
+use std::path::Path;
+use std::string::String;
+use std::vec::Vec;
+use std::{env, eprintln, io};
+
+use super::error::CliError;
+use crate::backend::secret::Environment;
+use crate::core::text::JsonString;
+
+/// The name of AWS's helper, which keystead stands in for when it is started under it.
+const REFERENCE_NAME: &str = "aws_signing_helper";
+
+/// What every command is given beside its arguments.
+pub struct Context<'a> {
+    /// Whether the program was started under the name of AWS's helper.
+    pub drop_in: bool,
+    /// The environment variables.
+    pub environment: &'a dyn Environment,
+    /// Where people are told what happens.
+    pub console: Console,
+}
+
+/// Whether `program`, the zeroth argument, names AWS's helper.
+pub fn is_drop_in(program: &OsStr) -> bool {
+    Path::new(program)
+        .file_stem()
+        .is_some_and(|stem| stem == REFERENCE_NAME)
+}
+
+/// Standard error. Standard output belongs to the commands' results alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Console {
+    json: bool,
+}
+
+impl Console {
+    /// A console as `--error-format` or `KEYSTEAD_ERROR_FORMAT` ask for it. They are looked up before
+    /// the arguments are read, because an error in the arguments has to follow them too.
+    pub fn new(arguments: &[OsString], environment: &dyn Environment) -> Self {
+        let mut format = environment.var("KEYSTEAD_ERROR_FORMAT");
+        let mut arguments = arguments.iter().skip(1);
+        while let Some(argument) = arguments.next() {
+            if argument == "--" {
+                break;
+            } else if argument == "--error-format" {
+                format = arguments.next().cloned();
+            } else if let Some(value) = argument
+                .to_str()
+                .and_then(|text| text.strip_prefix("--error-format="))
+            {
+                format = Some(value.into());
+            }
+        }
+        Self {
+            json: format.is_some_and(|format| format == "json"),
+        }
+    }
+
+    /// Warns; the second sentence says what to do.
+    pub fn warn(&self, what: &str, remedy: &str) {
+        if self.json {
+            eprintln!(
+                r#"{{"kind":"warning","message":{},"remedy":{}}}"#,
+                JsonString(what),
+                JsonString(remedy)
+            );
+        } else if remedy.is_empty() {
+            eprintln!("warning: {what}");
+        } else {
+            eprintln!("warning: {what}\n  {remedy}");
+        }
+    }
+
+    /// Reports the error that a command ended with.
+    pub fn report(&self, error: &CliError) {
+        if self.json {
+            eprintln!("{}", error.json());
+        } else {
+            eprintln!("keystead: {error}");
+        }
+    }
+}
+
+/// Writes a command's result to standard output, in one piece.
+///
+/// # Errors
+/// [`CliError`] if it cannot be written.
+pub fn print(bytes: &[u8]) -> Result<(), CliError> {
+    let mut stdout = io::stdout().lock();
+    stdout
+        .write_all(bytes)
+        .and_then(|()| stdout.flush())
+        .map_err(|error| {
+            CliError::new(
+                super::Exit::Internal,
+                std::format!("standard output cannot be written: {error}"),
+                "",
+            )
+        })
+}
+
+/// The environment of the process.
+#[derive(Debug, Default)]
+pub struct ProcessEnvironment {
+    secret_variables: Vec<String>,
+}
+
+impl ProcessEnvironment {
+    /// The same environment, of which `variable` is known to hold a secret.
+    pub fn with_secret(variable: Option<&str>) -> Self {
+        Self {
+            secret_variables: variable.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl Environment for ProcessEnvironment {
+    fn var(&self, name: &str) -> Option<OsString> {
+        env::var_os(name)
+    }
+
+    fn secret_variables(&self) -> Vec<String> {
+        self.secret_variables.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_decides() {
+        for name in [
+            "aws_signing_helper",
+            "/opt/aws_signing_helper",
+            "aws_signing_helper.exe",
+        ] {
+            assert!(is_drop_in(OsStr::new(name)), "{name}");
+        }
+        for name in [
+            "keystead",
+            "",
+            "aws_signing_helper_2",
+            "aws_signing_helper/keystead",
+        ] {
+            assert!(!is_drop_in(OsStr::new(name)), "{name}");
+        }
+    }
+}

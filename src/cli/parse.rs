@@ -1,0 +1,64 @@
+//! From arguments to clap's matches, and from clap's errors to ours.
+
+use std::borrow::ToOwned as _;
+use std::ffi::OsString;
+use std::format;
+use std::string::{String, ToString as _};
+
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Command};
+
+use super::context;
+use super::error::CliError;
+
+/// Reads `arguments`, the name of the subcommand first. `None` if help was asked for and shown.
+///
+/// # Errors
+/// [`CliError`] in clap's words, shortened to a sentence and a remedy.
+pub fn matches(command: Command, arguments: &[OsString]) -> Result<Option<ArgMatches>, CliError> {
+    let name = command.get_name().to_owned();
+    let command = command
+        .bin_name(format!("keystead {name}"))
+        // As the flags of AWS's helper: the last one counts.
+        .args_override_self(true)
+        .disable_help_subcommand(true);
+    match command.try_get_matches_from(arguments) {
+        Ok(matches) => Ok(Some(matches)),
+        Err(error) if !error.use_stderr() => {
+            context::print(error.render().to_string().as_bytes())?;
+            Ok(None)
+        }
+        Err(error) => Err(usage_error(&name, &error)),
+    }
+}
+
+fn usage_error(name: &str, error: &clap::Error) -> CliError {
+    let text = error.render().to_string();
+    let mut paragraphs = text.split("\n\n");
+    let what = one_line(paragraphs.next().unwrap_or_default());
+    let what = what.strip_prefix("error: ").unwrap_or(&what);
+    let mut remedy = String::new();
+    if matches!(
+        error.kind(),
+        ErrorKind::UnknownArgument | ErrorKind::InvalidValue | ErrorKind::InvalidSubcommand
+    ) {
+        let tips = paragraphs.map(str::trim);
+        for tip in tips.filter_map(|paragraph| paragraph.strip_prefix("tip: ")) {
+            remedy += &one_line(tip);
+            remedy += "; ";
+        }
+    }
+    remedy += &format!("`keystead {name} --help` lists what there is");
+    CliError::usage(what, remedy)
+}
+
+fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    line
+}

@@ -1,0 +1,112 @@
+//! Why there is no session, for people: what went wrong, and what to check.
+
+use core::time::Duration;
+use std::format;
+use std::string::{String, ToString as _};
+
+use super::error::{CliError, Exit};
+use crate::core::create_session::AnswerError;
+use crate::core::key::SignError;
+use crate::host::endpoint::Endpoint;
+use crate::host::remedy;
+use crate::host::session::{CreateError, CreateErrorKind};
+use crate::host::transport::HttpError;
+
+/// The error for a session that could not be had from `endpoint`.
+pub fn of(error: &CreateError, endpoint: &Endpoint) -> CliError {
+    let host = &endpoint.authority;
+    let mut of = match &error.kind {
+        CreateErrorKind::Unsignable => CliError::usage(error.to_string(), ""),
+        CreateErrorKind::Sign(sign) => signature(*sign),
+        CreateErrorKind::Transport(cause) => transport(cause, endpoint),
+        CreateErrorKind::Refused(refusal) => CliError::new(
+            Exit::Refused,
+            format!("{host} refused: {refusal}"),
+            remedy::of(refusal.status, &refusal.code, &refusal.message).unwrap_or_default(),
+        ),
+        CreateErrorKind::Answer(AnswerError::Expired) => CliError::new(
+            Exit::Network,
+            format!("{host} gave credentials that have already expired by this machine's clock"),
+            "set the clock, or let --correct-clock sign with the service's time",
+        ),
+        CreateErrorKind::Answer(answer) => CliError::new(
+            Exit::Network,
+            format!("{host}: {answer}"),
+            "nothing of it was used; --debug shows what came",
+        ),
+    };
+    if let Some(ahead) = error.skew {
+        of.what += &format!("; {}", skew(ahead));
+        of.remedy = String::from(
+            "set the clock (`timedatectl set-ntp true`), or let --correct-clock sign with the \
+             service's time",
+        );
+    }
+    of
+}
+
+/// How far this machine's clock is off, if the service's is `ahead` of it by so many seconds.
+fn skew(ahead: i64) -> String {
+    let direction = if ahead > 0 { "behind" } else { "ahead of" };
+    let by = Duration::from_secs(ahead.unsigned_abs());
+    let by = match by.as_secs() {
+        secs @ 0..7200 => format!("{} minutes", secs / 60),
+        secs @ 7200..172_800 => format!("{} hours", secs / 3600),
+        secs => format!("{} days", secs / 86_400),
+    };
+    format!("this machine's clock is {by} {direction} the service's")
+}
+
+fn signature(error: SignError) -> CliError {
+    CliError::new(
+        Exit::Key,
+        format!("the request could not be signed: {error}"),
+        "",
+    )
+}
+
+/// The error for a connection that could not be made, or broke.
+pub fn transport(error: &HttpError, endpoint: &Endpoint) -> CliError {
+    let remedy = match error {
+        HttpError::HostNotFound => {
+            "check the region, the name server, and whether a proxy is needed (--with-proxy, --proxy)"
+        }
+        HttpError::Timeout(_) => {
+            "check that this machine may reach it on this port, and whether a proxy is needed \
+             (--with-proxy, --proxy); --connect-timeout and --timeout allow more time"
+        }
+        HttpError::Connection(_) => {
+            "check the network, --endpoint, and whether a proxy is needed (--with-proxy, --proxy)"
+        }
+        HttpError::Tls(_) => {
+            "if the certificate is of a CA of your own (a sandbox, a proxy that inspects), name the CA \
+             with --ca-bundle FILE"
+        }
+        HttpError::Proxy(_) => "check --proxy, or what HTTPS_PROXY says",
+        HttpError::NotHttp(_) => "check --endpoint: does an HTTP service answer there?",
+        _ => "",
+    };
+    CliError::new(
+        Exit::Network,
+        format!("{}: {error}", endpoint.url("")),
+        remedy,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_clock_is_said_in_words() {
+        assert_eq!(
+            skew(1900),
+            "this machine's clock is 31 minutes behind the service's"
+        );
+        assert_eq!(
+            skew(-7300),
+            "this machine's clock is 2 hours ahead of the service's"
+        );
+        assert!(skew(1_700_000_000).contains("19675 days"));
+    }
+}

@@ -1,0 +1,341 @@
+//! Where a setting comes from: flags over environment over `keystead.toml`.
+//!
+//! The file is read only when it is asked for (`--config`, `--identity` or their variables) or when
+//! flags and environment leave open what a command cannot do without. So a complete command line does
+//! the same on every machine, and nothing is read that is not needed.
+
+use core::fmt;
+use std::borrow::ToOwned as _;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::string::String;
+use std::vec::Vec;
+use std::{format, fs, io};
+
+use clap::ArgMatches;
+
+use super::context::Context;
+use super::error::CliError;
+use super::flags;
+use crate::backend::secret::Environment;
+use crate::host::config::{Config, IdentityConfig, Setting};
+
+/// A setting's value, and who says so.
+pub struct Found {
+    /// The value; never empty.
+    pub value: OsString,
+    /// Who says so.
+    pub origin: Origin,
+}
+
+/// Where a value was found.
+pub enum Origin {
+    /// A flag, by its name without dashes.
+    Flag(&'static str),
+    /// An environment variable.
+    Variable(String),
+    /// A line of the configuration file.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) => write!(f, "--{name}"),
+            Self::Variable(name) => f.write_str(name),
+            Self::File { path, line } => write!(f, "{}, line {line}", path.display()),
+        }
+    }
+}
+
+impl Found {
+    /// The error for a value that cannot be used.
+    pub fn invalid(&self, why: impl fmt::Display) -> CliError {
+        CliError::usage(
+            format!("{}: `{}`: {why}", self.origin, self.value.display()),
+            "",
+        )
+    }
+
+    fn text(&self) -> Result<&str, CliError> {
+        self.value
+            .to_str()
+            .ok_or_else(|| self.invalid("this is not UTF-8"))
+    }
+
+    /// As a path, with or without `file:` before it. One in a file is relative to the file's folder:
+    /// the folder that a program is started in says nothing about it.
+    fn path(&self) -> PathBuf {
+        let value = self.value.as_bytes();
+        let value = OsStr::from_bytes(value.strip_prefix(b"file:").unwrap_or(value));
+        match &self.origin {
+            Origin::File { path, .. } => path.parent().unwrap_or(Path::new("")).join(value),
+            Origin::Flag(_) | Origin::Variable(_) => value.into(),
+        }
+    }
+}
+
+/// All sources of settings, in their order.
+pub struct Sources<'a> {
+    flags: &'a ArgMatches,
+    environment: &'a dyn Environment,
+    file: Option<File>,
+}
+
+/// The identity of the file that is used.
+struct File {
+    path: PathBuf,
+    identity: IdentityConfig,
+}
+
+impl<'a> Sources<'a> {
+    /// The sources of a command that needs `required`.
+    ///
+    /// # Errors
+    /// [`CliError`] if a file or an identity was asked for and is not there, or the file is wrong.
+    pub fn new(
+        flags: &'a ArgMatches,
+        context: &Context<'a>,
+        required: &[Setting],
+    ) -> Result<Self, CliError> {
+        let this = Self {
+            flags,
+            environment: context.environment,
+            file: None,
+        };
+        let is_asked_for = this.identity().is_some() || this.path().is_some();
+        if !is_asked_for && required.iter().all(|&setting| this.get(setting).is_some()) {
+            return Ok(this);
+        }
+        this.with_file()
+    }
+
+    /// The same sources, with the configuration file if there is one.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_file(mut self) -> Result<Self, CliError> {
+        if self.file.is_some() {
+            return Ok(self);
+        }
+        let identity = self.identity();
+        let Some((path, config)) = open(self.path(), self.environment)? else {
+            return match identity {
+                None => Ok(self),
+                Some(name) => Err(no_file(&name)),
+            };
+        };
+        if identity.is_none() && config.identities().is_empty() {
+            return Ok(self);
+        }
+        let name = identity.as_deref().map(OsStr::to_string_lossy);
+        let identity = config.into_identity(name.as_deref()).map_err(|error| {
+            CliError::usage(
+                format!("{}: {error}", path.display()),
+                "--identity NAME or KEYSTEAD_IDENTITY chooses one",
+            )
+        })?;
+        self.file = Some(File { path, identity });
+        Ok(self)
+    }
+
+    fn identity(&self) -> Option<OsString> {
+        self.general("identity", "KEYSTEAD_IDENTITY")
+    }
+
+    fn path(&self) -> Option<PathBuf> {
+        self.general("config", "KEYSTEAD_CONFIG").map(PathBuf::from)
+    }
+
+    /// The file that is read, and its identity that is used.
+    pub fn configuration(&self) -> Option<(&Path, &IdentityConfig)> {
+        let file = self.file.as_ref()?;
+        Some((&file.path, &file.identity))
+    }
+
+    /// What a setting is, if anyone says so.
+    pub fn get(&self, setting: Setting) -> Option<Found> {
+        if let Some(value) = flags::value(self.flags, setting.name()) {
+            return Some(Found {
+                value: value.to_owned(),
+                origin: Origin::Flag(setting.name()),
+            });
+        }
+        let also = match setting {
+            Setting::CaBundle => Some("AWS_CA_BUNDLE"),
+            Setting::StateDir => Some("STATE_DIRECTORY"),
+            _ => None,
+        };
+        for name in [Some(setting.variable()), also.map(String::from)] {
+            let Some(name) = name else { continue };
+            if let Some(value) = variable(self.environment, &name) {
+                return Some(Found {
+                    value,
+                    origin: Origin::Variable(name),
+                });
+            }
+        }
+        let (path, identity) = self.configuration()?;
+        let value = identity.value(setting)?;
+        (!value.text.is_empty()).then(|| Found {
+            value: value.text.clone().into(),
+            origin: Origin::File {
+                path: path.to_owned(),
+                line: value.line,
+            },
+        })
+    }
+
+    /// A setting that is text.
+    ///
+    /// # Errors
+    /// [`CliError`] if it is not UTF-8.
+    pub fn text(&self, setting: Setting) -> Result<Option<String>, CliError> {
+        self.parsed(setting, |text| Ok::<_, fmt::Error>(String::from(text)))
+    }
+
+    /// A setting that is a path.
+    pub fn file(&self, setting: Setting) -> Option<PathBuf> {
+        self.get(setting).map(|found| found.path())
+    }
+
+    /// A setting that is true or false; false if nobody says anything.
+    ///
+    /// # Errors
+    /// [`CliError`] if it is neither.
+    pub fn switch(&self, setting: Setting) -> Result<bool, CliError> {
+        let Some(found) = self.get(setting) else {
+            return Ok(false);
+        };
+        flags::parse_switch(&found.value)
+            .ok_or_else(|| found.invalid("this is neither true nor false"))
+    }
+
+    /// A setting that `parse` reads.
+    ///
+    /// # Errors
+    /// [`CliError`] with what `parse` says.
+    pub fn parsed<T, E: fmt::Display>(
+        &self,
+        setting: Setting,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, CliError> {
+        let Some(found) = self.get(setting) else {
+            return Ok(None);
+        };
+        match parse(found.text()?) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => Err(found.invalid(error)),
+        }
+    }
+
+    /// The error for required settings of which nobody says anything.
+    pub fn missing(&self, required: &[Setting]) -> Option<CliError> {
+        let missing: Vec<&str> = required
+            .iter()
+            .filter(|&&setting| self.get(setting).is_none())
+            .map(|setting| setting.name())
+            .collect();
+        let first = *missing.first()?;
+        let place = match self.configuration() {
+            Some((path, identity)) => {
+                format!("[identity.{}] of {}", identity.name(), path.display())
+            }
+            None => String::from("[identity.NAME] of keystead.toml"),
+        };
+        let variable = required
+            .iter()
+            .find(|setting| setting.name() == first)
+            .map(|setting| setting.variable())
+            .unwrap_or_default();
+        Some(CliError::usage(
+            format!("not given: {}", missing.join(", ")),
+            format!("give --{first}, set {variable}, or write `{first} = …` into {place}"),
+        ))
+    }
+
+    fn general(&self, flag: &str, name: &str) -> Option<OsString> {
+        flags::value(self.flags, flag)
+            .map(OsStr::to_owned)
+            .or_else(|| variable(self.environment, name))
+    }
+}
+
+/// A variable of the environment; an empty one counts as none.
+fn variable(environment: &dyn Environment, name: &str) -> Option<OsString> {
+    environment.var(name).filter(|value| !value.is_empty())
+}
+
+fn open(
+    named: Option<PathBuf>,
+    environment: &dyn Environment,
+) -> Result<Option<(PathBuf, Config)>, CliError> {
+    let candidates = match named {
+        Some(path) => {
+            let config = read(&path)?.ok_or_else(|| {
+                CliError::usage(
+                    format!("{}: there is no such file", path.display()),
+                    "--config or KEYSTEAD_CONFIG names it",
+                )
+            })?;
+            return Ok(Some((path, config)));
+        }
+        None => usual_places(environment),
+    };
+    for path in candidates {
+        if let Some(config) = read(&path)? {
+            return Ok(Some((path, config)));
+        }
+    }
+    Ok(None)
+}
+
+/// `None` if there is no such file.
+fn read(path: &Path) -> Result<Option<Config>, CliError> {
+    let name = path.display();
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            return Err(CliError::usage(format!("{name}: this is not UTF-8"), ""));
+        }
+        Err(error) => return Err(CliError::usage(format!("{name}: {error}"), "")),
+    };
+    Config::parse(&format!("{name}"), &text)
+        .map(Some)
+        .map_err(|error| {
+            CliError::usage(
+                format!("{error}"),
+                "`keystead credential-process --help` lists the settings: each flag is a key",
+            )
+        })
+}
+
+fn usual_places(environment: &dyn Environment) -> impl Iterator<Item = PathBuf> {
+    let user = variable(environment, "XDG_CONFIG_HOME")
+        .map(PathBuf::from)
+        // The specification wants relative ones ignored.
+        .filter(|path| path.is_absolute())
+        .or_else(|| variable(environment, "HOME").map(|home| Path::new(&home).join(".config")));
+    let system = PathBuf::from("/etc");
+    user.into_iter()
+        .chain([system])
+        .map(|folder| folder.join("keystead/keystead.toml"))
+}
+
+fn no_file(identity: &OsStr) -> CliError {
+    CliError::usage(
+        format!(
+            "there is no keystead.toml to find identity `{}` in",
+            identity.display()
+        ),
+        "it is looked for in --config, $KEYSTEAD_CONFIG, $XDG_CONFIG_HOME/keystead/ (~/.config/keystead/) \
+         and /etc/keystead/",
+    )
+}

@@ -1,0 +1,3 @@
+//! The ways out: what becomes of credentials.
+
+pub mod credential_process;
