@@ -1,1 +1,31 @@
-//! A development certificate authority.
+//! A development certificate authority: keys, certificates that IAM Roles Anywhere accepts, and
+//! certificate revocation lists.
+//!
+//! [`Authority`] issues, in memory; what it signs are the types of `x509-cert`, and the signing key
+//! is any [`Signer`](crate::core::key::Signer).
+
+mod authority;
+mod certificate;
+mod crl;
+mod directory;
+mod error;
+mod files;
+mod index;
+mod key;
+mod names;
+mod request;
+mod signed;
+mod subject;
+mod validity;
+
+pub use authority::{Authority, Issued};
+pub use certificate::{Template, Usage, certificate_pem};
+pub use crl::{Reason, Revoked, UnknownReason};
+pub use directory::{CertifiedKey, Directory, NewAuthority};
+pub use error::Error;
+pub use index::{NotASerial, Record, Revocation, Serial};
+pub use key::{KeyType, PrivateKey, UnknownKeyType};
+pub use names::{AlternativeName, AlternativeNameError};
+pub use request::{CertificateRequest, RequestError};
+pub use subject::{Subject, SubjectError};
+pub use validity::Validity;

@@ -1,5 +1,6 @@
 //! Integration tests: one program, one module for each area.
 
+mod ca;
 mod cli_settings;
 mod http_stream;
 mod keys;

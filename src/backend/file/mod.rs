@@ -103,6 +103,12 @@ pub fn open_key(path: &Path, password: PasswordSource<'_>) -> Result<BoxedSigner
         .map_err(|reason| OpenError::new(path, reason))
 }
 
+/// The signer with the private key in a DER PKCS#8 document; `None` if it is encrypted or of a kind
+/// that Roles Anywhere does not take.
+pub fn signer_from_pkcs8(der: &[u8]) -> Option<BoxedSigner> {
+    private_key::from_pkcs8(der).ok()
+}
+
 /// Reads every certificate of a file, in its order, each DER; there is at least one.
 ///
 /// # Errors

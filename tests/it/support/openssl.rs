@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 /// A temporary folder; names in commands are relative to it.
 pub struct Workshop(tempfile::TempDir);
@@ -29,17 +29,29 @@ impl Workshop {
     /// Runs `openssl` with words separated by blanks, and gives what it printed.
     #[track_caller]
     pub fn openssl(&self, arguments: &str) -> String {
-        let output = Command::new("openssl")
-            .args(arguments.split_whitespace())
-            .current_dir(self.0.path())
-            .output()
-            .expect("the program openssl runs");
+        let output = self.run(arguments);
         assert!(
             output.status.success(),
             "openssl {arguments}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The same for what must fail; gives the errors that it printed.
+    #[track_caller]
+    pub fn openssl_fails(&self, arguments: &str) -> String {
+        let output = self.run(arguments);
+        assert!(!output.status.success(), "openssl {arguments} succeeded");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    fn run(&self, arguments: &str) -> Output {
+        Command::new("openssl")
+            .args(arguments.split_whitespace())
+            .current_dir(self.0.path())
+            .output()
+            .expect("the program openssl runs")
     }
 
     /// Makes `NAME.key` (PKCS#8, PEM) from the arguments of `openssl genpkey`.

@@ -1,0 +1,218 @@
+//! New files, all or none of them, and files replaced whole.
+
+use core::mem;
+use std::borrow::ToOwned as _;
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::vec::Vec;
+
+use tempfile::NamedTempFile;
+
+use super::Error;
+
+/// Who may read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Its owner alone: private keys.
+    Owner,
+    /// Everyone whom the umask lets.
+    Everyone,
+}
+
+impl Access {
+    fn permissions(self) -> Permissions {
+        Permissions::from_mode(match self {
+            Self::Owner => 0o600,
+            Self::Everyone => 0o644,
+        })
+    }
+}
+
+/// Files and directories that come into being together: until [`commit`](Self::commit) there are only
+/// temporary files, and what was made is gone again when this is dropped.
+#[derive(Default)]
+pub(super) struct NewFiles {
+    staged: Vec<(NamedTempFile, PathBuf)>,
+    directories: Vec<PathBuf>,
+}
+
+impl NewFiles {
+    /// Writes a file that will be named `path`, which must not be there. Its directory is made if it
+    /// is missing.
+    pub(super) fn file(
+        &mut self,
+        path: &Path,
+        contents: &[u8],
+        access: Access,
+    ) -> Result<(), Error> {
+        let already_staged = self.staged.iter().any(|(_, staged)| staged == path);
+        // A dangling link counts, too.
+        if already_staged || path.symlink_metadata().is_ok() {
+            return Err(Error::Exists(path.to_owned()));
+        }
+        self.directory(directory_of(path))?;
+        let file = temporary(path, contents, access)?;
+        self.staged.push((file, path.to_owned()));
+        Ok(())
+    }
+
+    /// Gives the files their names, unless one of the names is taken by now.
+    pub(super) fn commit(mut self) -> Result<(), Error> {
+        let mut named = Vec::new();
+        for (file, path) in mem::take(&mut self.staged) {
+            if let Err(error) = file.persist_noclobber(&path) {
+                // The first error is the one to report.
+                named.iter().for_each(|path| drop(fs::remove_file(path)));
+                return Err(match error.error.kind() {
+                    io::ErrorKind::AlreadyExists => Error::Exists(path),
+                    _ => Error::io("cannot write", &path)(error.error),
+                });
+            }
+            named.push(path);
+        }
+        self.directories.clear();
+        named.iter().try_for_each(|path| sync_directory(path))
+    }
+
+    /// Makes the directory and its parents, for their owner alone, where they are missing.
+    fn directory(&mut self, path: &Path) -> Result<(), Error> {
+        let missing: Vec<_> = path
+            .ancestors()
+            .take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.exists())
+            .collect();
+        for directory in missing.into_iter().rev() {
+            DirBuilder::new()
+                .mode(0o700)
+                .create(directory)
+                .map_err(Error::io("cannot make the directory", directory))?;
+            self.directories.push(directory.to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for NewFiles {
+    fn drop(&mut self) {
+        self.staged.clear();
+        for directory in self.directories.iter().rev() {
+            // Nothing more can be done about it; one that is not empty has to stay.
+            drop(fs::remove_dir(directory));
+        }
+    }
+}
+
+/// Replaces the file at `path` whole, or not at all.
+pub(super) fn replace(path: &Path, contents: &[u8]) -> Result<(), Error> {
+    temporary(path, contents, Access::Everyone)?
+        .persist(path)
+        .map_err(|error| Error::io("cannot write", path)(error.error))?;
+    sync_directory(path)
+}
+
+/// A synced file beside `path` with these contents.
+fn temporary(path: &Path, contents: &[u8], access: Access) -> Result<NamedTempFile, Error> {
+    let write = || {
+        let mut file = tempfile::Builder::new()
+            .prefix(".keystead-")
+            .permissions(access.permissions())
+            .tempfile_in(directory_of(path))?;
+        file.write_all(contents)?;
+        file.as_file().sync_all()?;
+        Ok(file)
+    };
+    write().map_err(Error::io("cannot write", path))
+}
+
+fn sync_directory(path: &Path) -> Result<(), Error> {
+    File::open(directory_of(path))
+        .and_then(|directory| directory.sync_all())
+        .map_err(Error::io("cannot sync the directory of", path))
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(directory: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(directory).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        names.sort();
+        names
+    }
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn all_of_them() {
+        let top = tempfile::tempdir().unwrap();
+        let deep = top.path().join("a/b");
+        let (key, certificate) = (deep.join("key"), deep.join("certificate"));
+        let mut files = NewFiles::default();
+        files.file(&key, b"secret", Access::Owner).unwrap();
+        files
+            .file(&certificate, b"public", Access::Everyone)
+            .unwrap();
+        assert!(!key.exists());
+        files.commit().unwrap();
+        assert_eq!(names(&deep), [certificate, key.clone()]);
+        assert_eq!(fs::read(&key).unwrap(), b"secret");
+        assert_eq!(mode(&key), 0o600);
+        assert_eq!(mode(&deep), 0o700);
+    }
+
+    #[test]
+    fn none_of_them() {
+        let top = tempfile::tempdir().unwrap();
+        let deep = top.path().join("a/b");
+        let mut files = NewFiles::default();
+        files.file(&deep.join("one"), b"1", Access::Owner).unwrap();
+        let in_a_file = std::env::current_exe().unwrap().join("two");
+        let error = files.file(&in_a_file, b"2", Access::Owner).unwrap_err();
+        assert!(matches!(error, Error::Io { .. }), "{error}");
+        drop(files);
+        assert!(names(top.path()).is_empty());
+    }
+
+    #[test]
+    fn a_name_taken_meanwhile() {
+        let top = tempfile::tempdir().unwrap();
+        let (one, two) = (top.path().join("1"), top.path().join("2"));
+        let mut files = NewFiles::default();
+        files.file(&one, b"new", Access::Owner).unwrap();
+        files.file(&two, b"new", Access::Owner).unwrap();
+        fs::write(&two, b"old").unwrap();
+        let error = files.commit().unwrap_err();
+        assert!(matches!(error, Error::Exists(path) if path == two));
+        assert_eq!(names(top.path()), core::slice::from_ref(&two));
+        assert_eq!(fs::read(two).unwrap(), b"old");
+    }
+
+    #[test]
+    fn a_dangling_link_is_a_name_taken() {
+        let top = tempfile::tempdir().unwrap();
+        let link = top.path().join("link");
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        let error = NewFiles::default().file(&link, b"", Access::Owner);
+        assert!(matches!(error, Err(Error::Exists(_))));
+    }
+
+    #[test]
+    fn replaced_whole() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("index");
+        fs::write(&path, b"a longer text").unwrap();
+        replace(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(names(top.path()), [path]);
+    }
+}

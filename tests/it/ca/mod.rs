@@ -1,0 +1,3 @@
+//! The development CA, and what OpenSSL's program says of what it made.
+
+mod certificates;
