@@ -2,6 +2,7 @@
 
 mod ca;
 mod cli_settings;
+mod create_session_vectors;
 mod http_stream;
 mod keys;
 mod session;
