@@ -8,6 +8,7 @@ pub mod duration;
 pub mod endpoint;
 pub mod remedy;
 mod roots;
+pub mod rules;
 pub mod session;
 pub mod tls;
 pub mod transport;

@@ -1,8 +1,13 @@
 //! Keys and certificates from files, as OpenSSL writes them.
 
+mod chains;
+mod damage;
 mod encrypted;
+mod files;
 mod forms;
+mod ml_dsa;
 mod pkcs12;
+mod rules;
 
 use std::path::Path;
 

@@ -1,12 +1,14 @@
 //! Every signature check of the project: certificates, CRLs, CSRs, requests.
 
+mod pss;
+
 use core::fmt;
 
 use ml_dsa::{EncodedVerifyingKey, MlDsa44, MlDsa65, MlDsa87, MlDsaParams, VerifyingKey};
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use ring::signature::UnparsedPublicKey;
 
-use super::algorithm::{AlgorithmError, Hash, RSASSA_PSS, SignatureAlgorithm};
+use crate::backend::algorithm::{AlgorithmError, Hash, RSASSA_PSS, SignatureAlgorithm};
 use crate::core::key::{KeyKind, Scheme};
 use crate::core::x509::{AlgorithmIdentifier, PublicKeyInfo, oid};
 
@@ -94,15 +96,17 @@ fn check(
             ring_verifies(algorithm, rsa_key(&key)?, message, signature)
         }
         SignatureAlgorithm::RsaPss { hash, salt_len } => {
-            if salt_len != hash.digest_len() {
-                return Err(VerifyError::Algorithm(AlgorithmError::Parameters));
-            }
+            let key = rsa_pss_key(&key)?;
             let algorithm = match hash {
                 Hash::Sha256 => &ring::signature::RSA_PSS_2048_8192_SHA256,
                 Hash::Sha384 => &ring::signature::RSA_PSS_2048_8192_SHA384,
                 Hash::Sha512 => &ring::signature::RSA_PSS_2048_8192_SHA512,
             };
-            ring_verifies(algorithm, rsa_pss_key(&key)?, message, signature)
+            if salt_len == hash.digest_len() {
+                ring_verifies(algorithm, key, message, signature)
+            } else {
+                pss::verifies(key, hash, salt_len, message, signature)
+            }
         }
         SignatureAlgorithm::Ecdsa(hash) => ecdsa_verifies(hash, &key, message, signature)?,
         SignatureAlgorithm::MlDsa(set) => match key.kind().ok_or(VerifyError::PublicKey)? {
