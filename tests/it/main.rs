@@ -8,3 +8,4 @@ mod keys;
 mod session;
 mod sigv4_vectors;
 mod support;
+mod tls;
