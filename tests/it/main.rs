@@ -3,6 +3,7 @@
 mod ca;
 mod cli_settings;
 mod create_session_vectors;
+mod fuzz_seeds;
 mod http_stream;
 mod keys;
 mod session;

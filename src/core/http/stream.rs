@@ -264,7 +264,11 @@ enum Framing {
 impl Head {
     fn new(response: &httparse::Response<'_, '_>) -> Result<Self, StreamError> {
         let mut head = Self {
-            status: response.code.ok_or(StreamError::NotHttp)?,
+            // RFC 9110 section 15: what is below 100 is no status.
+            status: response
+                .code
+                .filter(|code| *code >= 100)
+                .ok_or(StreamError::NotHttp)?,
             length: None,
             chunked: false,
             close: response.version == Some(0),

@@ -1,0 +1,140 @@
+//! What is done with a fuzzer's bytes: one function for each parser that reads what others wrote.
+//! None may panic, and what they accept has to hold together. The ordinary tests include this file
+//! and run the seeds through it.
+
+use embedded_io::{ErrorKind, ErrorType, Read, Write};
+use keystead::core::create_session::parse_answer;
+use keystead::core::http::stream::StreamTransport;
+use keystead::core::http::{Body, Collected, Request, Transport as _};
+use keystead::core::time::UnixTime;
+use keystead::core::x509::{Certificate, PublicKeyInfo};
+use keystead::host::arn::{Arn, SessionArns};
+use keystead::host::config::Config;
+
+/// Every target, by the name that its program and its folder of seeds have.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("arn", arn),
+    ("certificate", certificate),
+    ("config", config),
+    ("http_answer", http_answer),
+    ("session_answer", session_answer),
+];
+
+pub fn arn(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(arn) = text.parse::<Arn>() {
+        assert_eq!(arn.to_string(), text);
+    }
+    let mut lines = text.lines();
+    let mut next = || lines.next().unwrap_or_default();
+    if let Ok(arns) = SessionArns::new(next(), next(), next()) {
+        assert_eq!(arns.trust_anchor().account(), arns.role().account());
+    }
+}
+
+pub fn certificate(data: &[u8]) {
+    let _ = PublicKeyInfo::from_der(data).map(|key| key.kind());
+    let Ok(certificate) = Certificate::from_der(data) else {
+        return;
+    };
+    assert_eq!(certificate.der, data);
+    assert!(!certificate.serial.is_empty());
+    if certificate.key_kind().is_some() {
+        assert!(PublicKeyInfo::from_der(certificate.public_key).is_ok());
+    }
+}
+
+pub fn config(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else {
+        return;
+    };
+    match Config::parse("keystead.toml", text) {
+        Ok(config) => {
+            for identity in config.identities() {
+                assert!(config.identity(Some(identity.name())).is_ok());
+            }
+        }
+        Err(error) => assert!(error.to_string().starts_with("keystead.toml")),
+    }
+}
+
+/// The first byte is the size of the pieces that the answer comes in.
+pub fn http_answer(data: &[u8]) {
+    let Some((&piece, answer)) = data.split_first() else {
+        return;
+    };
+    let stream = Stream {
+        answer,
+        piece: usize::from(piece).max(1),
+    };
+    let mut head = [0; 512];
+    let mut body = [0; 1024];
+    let mut transport = StreamTransport::new(stream, &mut head);
+    let request = Request {
+        method: "GET",
+        target: "/",
+        headers: &[],
+        body: Body::Bytes(b""),
+    };
+    while transport.is_open() {
+        let mut collected = Collected::new(&mut body);
+        if transport.exchange(&request, &mut collected).is_err() {
+            break;
+        }
+        assert!((200..=999).contains(&collected.status()));
+    }
+}
+
+/// The first byte is the room for unescaped text.
+pub fn session_answer(data: &[u8]) {
+    let Some((&room, body)) = data.split_first() else {
+        return;
+    };
+    let mut scratch = [0; 256];
+    let now = UnixTime::from_secs(1_800_000_000);
+    let scratch = &mut scratch[..usize::from(room)];
+    let role = "arn:aws:iam::111122223333:role/SensorWriter";
+    if let Ok(credentials) = parse_answer(body, scratch, role, now) {
+        assert!(credentials.expiration > now);
+        assert_eq!(credentials.role_arn, role);
+        for part in [
+            credentials.access_key_id,
+            credentials.secret_access_key,
+            credentials.session_token,
+        ] {
+            assert!(!part.is_empty());
+        }
+    }
+}
+
+/// Gives `answer` in pieces; takes whatever is written.
+struct Stream<'a> {
+    answer: &'a [u8],
+    piece: usize,
+}
+
+impl ErrorType for Stream<'_> {
+    type Error = ErrorKind;
+}
+
+impl Read for Stream<'_> {
+    fn read(&mut self, out: &mut [u8]) -> Result<usize, ErrorKind> {
+        let len = out.len().min(self.piece).min(self.answer.len());
+        let (now, later) = self.answer.split_at(len);
+        out[..len].copy_from_slice(now);
+        self.answer = later;
+        Ok(len)
+    }
+}
+
+impl Write for Stream<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> Result<(), ErrorKind> {
+        Ok(())
+    }
+}
