@@ -2,7 +2,13 @@
 //! None may panic, and what they accept has to hold together. The ordinary tests include this file
 //! and run the seeds through it.
 
+use std::io::Write as _;
+use std::path::Path;
+
 use embedded_io::{ErrorKind, ErrorType, Read, Write};
+use keystead::backend::BoxedSigner;
+use keystead::backend::file::{open_key, open_pkcs12, read_certificates};
+use keystead::backend::secret::{Secret, SecretError};
 use keystead::core::create_session::parse_answer;
 use keystead::core::http::stream::StreamTransport;
 use keystead::core::http::{Body, Collected, Request, Transport as _};
@@ -11,12 +17,17 @@ use keystead::core::x509::{Certificate, PublicKeyInfo};
 use keystead::host::arn::{Arn, SessionArns};
 use keystead::host::config::Config;
 
+type Target = fn(&[u8]);
+
 /// Every target, by the name that its program and its folder of seeds have.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("arn", arn),
     ("certificate", certificate),
     ("config", config),
     ("http_answer", http_answer),
+    ("pem", pem),
+    ("pkcs12", pkcs12),
+    ("private_key", private_key),
     ("session_answer", session_answer),
 ];
 
@@ -52,9 +63,14 @@ pub fn config(data: &[u8]) {
     };
     match Config::parse("keystead.toml", text) {
         Ok(config) => {
-            for identity in config.identities() {
-                assert!(config.identity(Some(identity.name())).is_ok());
-            }
+            let last = config
+                .identities()
+                .last()
+                .map(|last| last.name().to_owned());
+            assert_eq!(
+                config.into_identity(last.as_deref()).is_ok(),
+                last.is_some()
+            );
         }
         Err(error) => assert!(error.to_string().starts_with("keystead.toml")),
     }
@@ -85,6 +101,45 @@ pub fn http_answer(data: &[u8]) {
         }
         assert!((200..=999).contains(&collected.status()));
     }
+}
+
+/// Certificates, PEM or DER.
+pub fn pem(data: &[u8]) {
+    if let Ok(certificates) = in_file(data, read_certificates) {
+        assert!(!certificates.is_empty());
+        for certificate in certificates {
+            assert!(Certificate::from_der(&certificate).is_ok());
+        }
+    }
+}
+
+pub fn pkcs12(data: &[u8]) {
+    if let Ok((signer, _)) = in_file(data, |path| open_pkcs12(path, &mut password)) {
+        is_whole(&signer);
+    }
+}
+
+pub fn private_key(data: &[u8]) {
+    if let Ok(signer) = in_file(data, |path| open_key(path, &mut password)) {
+        is_whole(&signer);
+    }
+}
+
+/// The password of the encrypted seeds.
+fn password() -> Result<Option<Secret>, SecretError> {
+    Ok(Some(Secret::new(b"pw".to_vec())))
+}
+
+fn is_whole(signer: &BoxedSigner) {
+    let key = PublicKeyInfo::from_der(signer.public_key()).expect("a signer's public key is SPKI");
+    assert_eq!(key.kind(), Some(signer.key()));
+}
+
+fn in_file<T>(data: &[u8], read: impl FnOnce(&Path) -> T) -> T {
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+    file.write_all(data)
+        .expect("a temporary file can be written");
+    read(file.path())
 }
 
 /// The first byte is the room for unescaped text.
