@@ -132,6 +132,8 @@ impl From<Scheme> for SignatureAlgorithm {
         };
         match scheme {
             Scheme::RsaPkcs1Sha256 => Self::RsaPkcs1(Hash::Sha256),
+            Scheme::RsaPkcs1Sha384 => Self::RsaPkcs1(Hash::Sha384),
+            Scheme::RsaPkcs1Sha512 => Self::RsaPkcs1(Hash::Sha512),
             Scheme::RsaPssSha256 => pss(Hash::Sha256),
             Scheme::RsaPssSha384 => pss(Hash::Sha384),
             Scheme::RsaPssSha512 => pss(Hash::Sha512),

@@ -70,7 +70,7 @@ fn credentials(
     let confirmed = confirmed.map(|folder| ConfirmedTime::at(folder.join("time")));
     let clock = HostClock::new(confirmed.as_ref().and_then(ConfirmedTime::load));
     let clock = Arc::new(clock);
-    let mut identity = identity::open(&plan.identity, context)?;
+    let mut identity = identity::open(&plan.identity, clock.trusted(), context)?;
     let session = &plan.session;
     let transport = HttpTransport::new(
         session.endpoint.url(""),

@@ -311,7 +311,8 @@ pub fn extra(matches: &ArgMatches) -> Option<String> {
 
 /// What a flag was given as. An empty value counts as none, as with AWS's helper.
 pub fn value<'m>(matches: &'m ArgMatches, name: &str) -> Option<&'m OsStr> {
-    let value = matches.get_one::<OsString>(name)?;
+    // A flag that the command does not have was not given either.
+    let value = matches.try_get_one::<OsString>(name).ok().flatten()?;
     (!value.is_empty()).then_some(value)
 }
 

@@ -10,12 +10,30 @@ use super::plan::IdentityPlan;
 use crate::backend::Identity;
 use crate::backend::file::{self, FileIdentity, OpenError, Warning};
 use crate::backend::secret::{Secret, SecretError};
+use crate::core::time::UnixTime;
+use crate::core::x509::Certificate;
+use crate::host::rules;
+
+/// Opens certificate and key, and checks that Roles Anywhere is going to take the certificate.
+/// Without a `now` to trust, its validity is not judged.
+///
+/// # Errors
+/// [`CliError`] naming the file or the rule.
+pub fn open(
+    plan: &IdentityPlan,
+    now: Option<UnixTime>,
+    context: &Context<'_>,
+) -> Result<Identity, CliError> {
+    let identity = open_files(plan, context)?;
+    check_rules(&identity, plan, now, context)?;
+    Ok(identity)
+}
 
 /// Opens certificate and key.
 ///
 /// # Errors
 /// [`CliError`] naming the file.
-pub fn open(plan: &IdentityPlan, context: &Context<'_>) -> Result<Identity, CliError> {
+pub fn open_files(plan: &IdentityPlan, context: &Context<'_>) -> Result<Identity, CliError> {
     let certificate = plan.certificate.clone().unwrap_or_default();
     let key = plan.key.as_deref().unwrap_or(&certificate);
     let files = FileIdentity {
@@ -61,4 +79,32 @@ pub fn open_error(error: OpenError) -> CliError {
         Exit::Key
     };
     CliError::new(exit, error.to_string(), error.remedy().unwrap_or_default())
+}
+
+fn check_rules(
+    identity: &Identity,
+    plan: &IdentityPlan,
+    now: Option<UnixTime>,
+    context: &Context<'_>,
+) -> Result<(), CliError> {
+    // `Identity::new` has read it before.
+    let Ok(leaf) = Certificate::from_der(identity.leaf()) else {
+        return Ok(());
+    };
+    let path = plan.certificate.as_deref().unwrap_or(Path::new(""));
+    for violation in rules::check(&leaf, now) {
+        let what = format!("{}: {violation}", path.display());
+        if plan.skip_rules || context.drop_in {
+            context.console.warn(&what, violation.remedy());
+        } else {
+            let remedy = violation.remedy();
+            let anyhow = "--skip-certificate-rules sends it all the same";
+            return Err(CliError::new(
+                Exit::Key,
+                what,
+                format!("{remedy}; {anyhow}"),
+            ));
+        }
+    }
+    Ok(())
 }

@@ -12,7 +12,9 @@ mod identity;
 mod parse;
 mod plan;
 mod proxy;
+mod read_certificate_data;
 mod refusal;
+mod sign_string;
 mod sources;
 
 pub use context::Context;
@@ -41,6 +43,16 @@ const SUBCOMMANDS: &[Subcommand] = &[
         name: "credential-process",
         about: credential_process::ABOUT,
         run: credential_process::run,
+    },
+    Subcommand {
+        name: "sign-string",
+        about: sign_string::ABOUT,
+        run: sign_string::run,
+    },
+    Subcommand {
+        name: "read-certificate-data",
+        about: read_certificate_data::ABOUT,
+        run: read_certificate_data::run,
     },
     Subcommand {
         name: "config",

@@ -59,6 +59,8 @@ pub struct IdentityPlan {
     pub intermediates: Option<PathBuf>,
     /// Where the key's password comes from.
     pub password: Option<SecretSource>,
+    /// Whether certificates that the service is going to refuse are sent all the same.
+    pub skip_rules: bool,
     /// Whether a key file that others can read is an error.
     pub strict: bool,
 }
@@ -102,9 +104,7 @@ impl Plan {
         context: &Context<'_>,
     ) -> Result<Self, CliError> {
         let identity = IdentityPlan::new(matches, sources, context)?;
-        if let Some(error) = sources.missing(&REQUIRED) {
-            return Err(error);
-        }
+        sources.require(&REQUIRED)?;
         let session = SessionPlan::new(sources, context)?;
         let network = NetworkPlan::new(sources, &session.endpoint, context)?;
         Ok(Self {
@@ -143,6 +143,7 @@ impl IdentityPlan {
             key: file(sources, Setting::Key)?,
             intermediates: file(sources, Setting::Intermediates)?,
             password: password(matches, sources, strict, context)?,
+            skip_rules: sources.switch(Setting::SkipCertificateRules)?,
             strict,
         })
     }

@@ -235,27 +235,26 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// The error for required settings of which nobody says anything.
-    pub fn missing(&self, required: &[Setting]) -> Option<CliError> {
-        let missing: Vec<&str> = required
-            .iter()
-            .filter(|&&setting| self.get(setting).is_none())
-            .map(|setting| setting.name())
-            .collect();
-        let first = *missing.first()?;
+    /// Asserts that someone says what `required` are.
+    ///
+    /// # Errors
+    /// [`CliError`], naming those of which nobody says anything.
+    pub fn require(&self, required: &[Setting]) -> Result<(), CliError> {
+        let is_missing = |setting: &&Setting| self.get(**setting).is_none();
+        let missing: Vec<&Setting> = required.iter().filter(is_missing).collect();
+        let Some(first) = missing.first() else {
+            return Ok(());
+        };
+        let names: Vec<&str> = missing.iter().map(|setting| setting.name()).collect();
         let place = match self.configuration() {
             Some((path, identity)) => {
                 format!("[identity.{}] of {}", identity.name(), path.display())
             }
             None => String::from("[identity.NAME] of keystead.toml"),
         };
-        let variable = required
-            .iter()
-            .find(|setting| setting.name() == first)
-            .map(|setting| setting.variable())
-            .unwrap_or_default();
-        Some(CliError::usage(
-            format!("not given: {}", missing.join(", ")),
+        let (first, variable) = (first.name(), first.variable());
+        Err(CliError::usage(
+            format!("not given: {}", names.join(", ")),
             format!("give --{first}, set {variable}, or write `{first} = …` into {place}"),
         ))
     }

@@ -73,6 +73,10 @@ pub const MAX_SIGNATURE_LEN: usize = 4627;
 pub enum Scheme {
     /// RSASSA-PKCS1-v1_5 with SHA-256 (Roles Anywhere).
     RsaPkcs1Sha256,
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
+    RsaPkcs1Sha384,
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
+    RsaPkcs1Sha512,
     /// RSASSA-PSS, SHA-256, salt as long as the hash (TLS).
     RsaPssSha256,
     /// RSASSA-PSS, SHA-384, salt as long as the hash (TLS).

@@ -71,7 +71,7 @@ fn p256(private_key: &[u8], public_key: Option<&[u8]>) -> Result<(EcKey, Vec<u8>
         &SystemRandom::new(),
     )
     .map_err(|_| Reason::Inconsistent("EC"))?;
-    Ok((EcKey::P256(key), point))
+    Ok((EcKey::P256 { key, private_key }, point))
 }
 
 /// The first byte of a point in its long form (SEC 1 section 2.3.3).
@@ -98,7 +98,11 @@ fn padded<const LEN: usize>(private_key: &[u8]) -> Result<Zeroizing<[u8; LEN]>, 
 }
 
 enum EcKey {
-    P256(EcdsaKeyPair),
+    P256 {
+        key: EcdsaKeyPair,
+        /// For the hashes that ring does not sign with.
+        private_key: Zeroizing<[u8; 32]>,
+    },
     P384(p384::ecdsa::SigningKey),
     P521(p521::ecdsa::SigningKey),
 }
@@ -111,7 +115,7 @@ struct EcSigner {
 impl Signer for EcSigner {
     fn key(&self) -> KeyKind {
         match self.key {
-            EcKey::P256(_) => KeyKind::P256,
+            EcKey::P256 { .. } => KeyKind::P256,
             EcKey::P384(_) => KeyKind::P384,
             EcKey::P521(_) => KeyKind::P521,
         }
@@ -122,18 +126,25 @@ impl Signer for EcSigner {
     }
 
     fn sign(&mut self, scheme: Scheme, message: &[u8], out: &mut [u8]) -> Result<usize, SignError> {
-        let hash = match (&self.key, scheme) {
-            (_, Scheme::EcdsaSha256) => Hash::Sha256,
-            (EcKey::P384(_), Scheme::EcdsaSha384) => Hash::Sha384,
-            (EcKey::P521(_), Scheme::EcdsaSha512) => Hash::Sha512,
+        let hash = match scheme {
+            Scheme::EcdsaSha256 => Hash::Sha256,
+            Scheme::EcdsaSha384 => Hash::Sha384,
+            Scheme::EcdsaSha512 => Hash::Sha512,
             _ => return Err(SignError::UnsupportedScheme),
         };
         match &self.key {
-            EcKey::P256(key) => {
+            EcKey::P256 { key, .. } if hash == Hash::Sha256 => {
                 let signature = key
                     .sign(&SystemRandom::new(), message)
                     .map_err(|_| SignError::Failed)?;
                 copy(signature.as_ref(), out)
+            }
+            EcKey::P256 { private_key, .. } => {
+                let signature: p256::ecdsa::DerSignature =
+                    p256::ecdsa::SigningKey::from_slice(&**private_key)
+                        .and_then(|key| key.sign_prehash(&hash.digest(message)))
+                        .map_err(|_| SignError::Failed)?;
+                copy(signature.as_bytes(), out)
             }
             EcKey::P384(key) => {
                 let signature: p384::ecdsa::DerSignature = key

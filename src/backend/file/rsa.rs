@@ -8,7 +8,8 @@ use der::{Decode as _, Reader as _, SliceReader};
 use ring::rand::SystemRandom;
 use ring::rsa::KeyPair;
 use ring::signature::{
-    KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding,
+    KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256,
+    RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding,
 };
 
 use super::error::Reason;
@@ -58,6 +59,8 @@ impl Signer for RsaSigner {
     fn sign(&mut self, scheme: Scheme, message: &[u8], out: &mut [u8]) -> Result<usize, SignError> {
         let encoding: &dyn RsaEncoding = match scheme {
             Scheme::RsaPkcs1Sha256 => &RSA_PKCS1_SHA256,
+            Scheme::RsaPkcs1Sha384 => &RSA_PKCS1_SHA384,
+            Scheme::RsaPkcs1Sha512 => &RSA_PKCS1_SHA512,
             Scheme::RsaPssSha256 => &RSA_PSS_SHA256,
             Scheme::RsaPssSha384 => &RSA_PSS_SHA384,
             Scheme::RsaPssSha512 => &RSA_PSS_SHA512,
