@@ -2,6 +2,7 @@
 
 mod ca;
 mod cli_settings;
+mod core_properties;
 mod create_session_vectors;
 mod fuzz_seeds;
 mod http_stream;
