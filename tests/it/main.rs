@@ -7,6 +7,7 @@ mod create_session_vectors;
 mod fuzz_seeds;
 mod http_stream;
 mod keys;
+mod sandbox;
 mod session;
 mod sigv4_vectors;
 mod support;
