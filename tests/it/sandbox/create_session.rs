@@ -10,6 +10,9 @@ use serde_json::json;
 use super::client::{Headers, Response};
 use super::fixture::{Device, Fixture, NOW, Request, add_role, root};
 
+/// What makes a request wrong.
+type Spoil = fn(&mut Request<'_>);
+
 /// Checks status, error type, and how the message starts.
 fn assert_refused(answer: &Response, status: u16, error_type: &str, message: &str) {
     let given = answer.json()["message"]
@@ -126,7 +129,7 @@ fn refusals_for_the_signature() {
         .unwrap()
         .signer()
         .unwrap();
-    let spoil: [fn(&mut Request<'_>); 8] = [
+    let spoil: [Spoil; 8] = [
         |request| request.time = NOW.offset_by(301),
         |request| request.time = NOW.offset_by(-301),
         |request| request.region = "eu-west-2".into(),
@@ -308,7 +311,7 @@ fn revocation_takes_effect_at_once() {
     write(&mut fixture, 1, &[], true);
     assert_eq!(fixture.send(|_| {}).status, 201);
     for (number, pem) in [(2, true), (3, false)] {
-        write(&mut fixture, number, &[revoked.clone()], pem);
+        write(&mut fixture, number, std::slice::from_ref(&revoked), pem);
         assert_denied(&fixture.send(|_| {}), "Certificate revoked");
     }
 
@@ -362,7 +365,7 @@ fn refusals_for_profile_and_role() {
 #[test]
 fn refusals_for_the_parameters() {
     let mut fixture = Fixture::new();
-    let spoil: [(fn(&mut Request<'_>), &str); 9] = [
+    let spoil: [(Spoil, &str); 9] = [
         (|request| request.body = "not JSON".into(), "The body"),
         (
             |request| request.set("roleArn", 7),
