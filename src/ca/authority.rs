@@ -134,6 +134,16 @@ impl Authority {
         })
     }
 
+    /// Its name.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// When it is valid.
+    pub fn validity(&self) -> Validity {
+        self.validity
+    }
+
     /// Its certificate, DER.
     pub fn certificate(&self) -> &[u8] {
         &self.chain[0]

@@ -10,6 +10,8 @@
 use std::borrow::ToOwned as _;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::string::ToString as _;
+use std::vec;
 use std::vec::Vec;
 
 use core::time::Duration;
@@ -126,7 +128,7 @@ impl Directory {
     }
 
     /// Issues a certificate and writes it to the new file `certificate`, and with the intermediates
-    /// after it to the new file `chain`.
+    /// after it to the new file `chain`, if there is to be one.
     ///
     /// # Errors
     /// [`Error::Exists`] if one of the files is there already; then, and after every other
@@ -136,7 +138,7 @@ impl Directory {
         template: &Template,
         key: CertifiedKey<'_>,
         certificate: &Path,
-        chain: &Path,
+        chain: Option<&Path>,
     ) -> Result<Record, Error> {
         let mut files = NewFiles::default();
         let leaf = match key {
@@ -150,14 +152,16 @@ impl Directory {
         };
         let mut text = certificate_pem(&leaf)?;
         files.file(certificate, text.as_bytes(), Access::Everyone)?;
-        for intermediate in self.authority.intermediates() {
-            text += &certificate_pem(intermediate)?;
+        if let Some(chain) = chain {
+            for intermediate in self.authority.intermediates() {
+                text += &certificate_pem(intermediate)?;
+            }
+            files.file(chain, text.as_bytes(), Access::Everyone)?;
         }
-        files.file(chain, text.as_bytes(), Access::Everyone)?;
 
         let record = Record {
             serial: Serial::new(Certificate::from_der(&leaf)?.serial),
-            subject: std::format!("{}", template.subject),
+            subject: template.subject.to_string(),
             not_before: template.validity.not_before,
             not_after: template.validity.not_after,
             revoked: None,
@@ -251,5 +255,5 @@ fn stage_authority(
     files.file(&certificate, text.as_bytes(), Access::Everyone)?;
     let private_key = directory.join(name).with_extension("key");
     files.file(&private_key, key.to_pem()?.as_bytes(), Access::Owner)?;
-    Ok(std::vec![certificate, private_key])
+    Ok(vec![certificate, private_key])
 }

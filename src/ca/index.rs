@@ -110,6 +110,46 @@ pub struct Record {
     pub revoked: Option<Revocation>,
 }
 
+impl Record {
+    /// What the certificate is worth at `now`.
+    pub fn status(&self, now: UnixTime) -> Status {
+        if self.revoked.is_some() {
+            Status::Revoked
+        } else if now > self.not_after {
+            Status::Expired
+        } else if now < self.not_before {
+            Status::NotYetValid
+        } else {
+            Status::Valid
+        }
+    }
+}
+
+/// What a certificate is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It can be used.
+    Valid,
+    /// It can be used later.
+    NotYetValid,
+    /// It could be used.
+    Expired,
+    /// It must not be used, expired or not.
+    Revoked,
+}
+
+impl Status {
+    /// Its name in lists.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::NotYetValid => "not-yet-valid",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
 /// When and why a certificate was revoked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -200,6 +240,28 @@ mod tests {
         for text in ["", ":", "0x1ab", "hub.pem", "+1", "\u{e9}\u{e9}"] {
             assert_eq!(text.parse::<Serial>(), Err(NotASerial), "{text}");
         }
+    }
+
+    #[test]
+    fn statuses() {
+        let time = UnixTime::from_secs;
+        let mut record = Record {
+            serial: Serial::new(&[1]),
+            subject: "CN=hub".to_owned(),
+            not_before: time(100),
+            not_after: time(200),
+            revoked: None,
+        };
+        assert_eq!(record.status(time(99)), Status::NotYetValid);
+        assert_eq!(record.status(time(100)), Status::Valid);
+        assert_eq!(record.status(time(200)), Status::Valid);
+        assert_eq!(record.status(time(201)), Status::Expired);
+        let reason = Reason::Superseded;
+        record.revoked = Some(Revocation {
+            at: time(150),
+            reason,
+        });
+        assert_eq!(record.status(time(201)), Status::Revoked);
     }
 
     #[test]

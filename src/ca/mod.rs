@@ -23,7 +23,7 @@ pub use certificate::{Template, Usage, certificate_pem};
 pub use crl::{Reason, Revoked, UnknownReason};
 pub use directory::{CertifiedKey, Directory, NewAuthority};
 pub use error::Error;
-pub use index::{NotASerial, Record, Revocation, Serial};
+pub use index::{NotASerial, Record, Revocation, Serial, Status};
 pub use key::{KeyType, PrivateKey, UnknownKeyType};
 pub use names::{AlternativeName, AlternativeNameError};
 pub use request::{CertificateRequest, RequestError};

@@ -8,7 +8,7 @@ use der::{Decode as _, Encode as _, Reader as _, SliceReader};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::request::{CertReqInfo, ExtensionReq};
 
-use super::{AlternativeName, Subject, SubjectError};
+use super::{AlternativeName, Subject};
 use crate::backend::signature::{VerifyError, verify_with};
 use crate::core::x509::AlgorithmIdentifier;
 
@@ -16,8 +16,8 @@ use crate::core::x509::AlgorithmIdentifier;
 /// for is proven.
 #[derive(Debug, Clone)]
 pub struct CertificateRequest {
-    /// The subject; an error if it is empty.
-    pub subject: Result<Subject, SubjectError>,
+    /// The subject, unless it is empty.
+    pub subject: Option<Subject>,
     /// The subject alternative names.
     pub alternative_names: Vec<AlternativeName>,
     /// The public key, a DER `SubjectPublicKeyInfo`.
@@ -41,13 +41,13 @@ impl CertificateRequest {
         reader.finish()?;
         let signature = signature.as_bytes().ok_or(RequestError::NotARequest)?;
 
-        let content_read = CertReqInfo::from_der(content)?;
-        let public_key = content_read.public_key.to_der()?;
+        let info = CertReqInfo::from_der(content)?;
+        let public_key = info.public_key.to_der()?;
         verify_with(&public_key, &algorithm, content, signature)
             .map_err(RequestError::Signature)?;
         Ok(Self {
-            alternative_names: alternative_names(&content_read)?,
-            subject: content_read.subject.try_into(),
+            alternative_names: alternative_names(&info)?,
+            subject: info.subject.try_into().ok(),
             public_key,
         })
     }

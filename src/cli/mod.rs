@@ -1,6 +1,8 @@
 //! The command line: arguments become one typed plan; errors become text and exit codes. Only this
 //! layer prints and reads the environment.
 
+#[cfg(feature = "ca")]
+mod ca;
 mod config;
 mod context;
 mod credential_process;
@@ -58,6 +60,12 @@ const SUBCOMMANDS: &[Subcommand] = &[
         name: "config",
         about: config::ABOUT,
         run: config::run,
+    },
+    #[cfg(feature = "ca")]
+    Subcommand {
+        name: "ca",
+        about: ca::ABOUT,
+        run: ca::run,
     },
     Subcommand {
         name: "version",

@@ -32,7 +32,8 @@ pub fn matches(command: Command, arguments: &[OsString]) -> Result<Option<ArgMat
     }
 }
 
-fn usage_error(name: &str, error: &clap::Error) -> CliError {
+/// Clap's error for the subcommand `name`, shortened.
+pub fn usage_error(name: &str, error: &clap::Error) -> CliError {
     let text = error.render().to_string();
     let mut paragraphs = text.split("\n\n");
     let what = one_line(paragraphs.next().unwrap_or_default());

@@ -96,6 +96,8 @@ pub enum Reason {
     NoKey,
     SeveralKeys,
     NoCertificate,
+    /// There is PEM in it, but not this block.
+    NoBlock(&'static str),
     /// There are certificates, in a form that is not read.
     Pkcs7,
     /// A PKCS#12 file where only a key or only certificates are read.
@@ -145,6 +147,7 @@ impl fmt::Display for Reason {
             Self::Unrecognised => f.write_str("it holds neither PEM nor DER that is known"),
             Self::NoKey => f.write_str("there is no private key in it"),
             Self::SeveralKeys => f.write_str("there is more than one private key in it"),
+            Self::NoBlock(label) => write!(f, "it has no PEM block `{label}`"),
             Self::NoCertificate => f.write_str("there is no certificate in it"),
             Self::Pkcs7 => f.write_str("its certificates are in PKCS#7 form, which is not read"),
             Self::Pkcs12 => f.write_str("it is a PKCS#12 file, which is given as the certificate"),

@@ -119,6 +119,30 @@ pub fn read_certificates(path: &Path) -> Result<Vec<Vec<u8>>, OpenError> {
         .map_err(|reason| OpenError::new(path, reason))
 }
 
+/// Reads a file with one public document: DER as it is, or the first PEM block whose label ends in
+/// `label` (so that `CERTIFICATE REQUEST` also finds `NEW CERTIFICATE REQUEST`).
+///
+/// # Errors
+/// [`OpenError`], also if there is no such block.
+pub fn read_document(path: &Path, label: &'static str) -> Result<Vec<u8>, OpenError> {
+    contents::read(path)
+        .and_then(|contents| document(&contents, label))
+        .map_err(|reason| OpenError::new(path, reason))
+}
+
+fn document(contents: &[u8], label: &'static str) -> Result<Vec<u8>, Reason> {
+    if !pem::is_pem(contents) {
+        return Ok(contents.to_owned());
+    }
+    for block in pem::blocks(contents) {
+        let block = block?;
+        if block.label.ends_with(label) {
+            return Ok(block.decode()?.to_vec());
+        }
+    }
+    Err(Reason::NoBlock(label))
+}
+
 /// Opens a PKCS#12 file: its private key, and its certificates in no order that counts.
 ///
 /// # Errors
