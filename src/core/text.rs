@@ -68,6 +68,24 @@ impl fmt::Display for Decimal<'_> {
     }
 }
 
+/// Text from elsewhere, as it may be shown: control characters are escaped, so that it cannot steer a
+/// terminal or look like several lines.
+#[derive(Debug, Clone, Copy)]
+pub struct Printable<'a>(pub &'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            if c.is_control() {
+                write!(f, "{}", c.escape_default())?;
+            } else {
+                f.write_char(c)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A JSON string with its quotes (RFC 8259 section 7).
 #[derive(Debug, Clone, Copy)]
 pub struct JsonString<'a>(pub &'a str);
@@ -117,6 +135,14 @@ mod tests {
             "1461501637330902918203684832716283019655932542975"
         );
         assert_eq!(Decimal(&[0xff; 64]).to_string().len(), 155);
+    }
+
+    #[test]
+    fn what_is_shown_cannot_steer_a_terminal() {
+        assert_eq!(
+            Printable("it's\u{1b}[2J \n\u{e9}").to_string(),
+            "it's\\u{1b}[2J \\n\u{e9}"
+        );
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::core::create_session::{
 };
 use crate::core::http::{Transport, TransportError as _};
 use crate::core::key::SignError;
+use crate::core::text::Printable;
 use crate::core::time::{Clock as _, UnixTime};
 
 /// Credentials of a session, wiped when they are dropped.
@@ -350,10 +351,10 @@ impl fmt::Display for Refusal {
             "" => "no error code",
             code => code,
         };
-        write!(f, "{code} (HTTP {})", self.status)?;
+        write!(f, "{} (HTTP {})", Printable(code), self.status)?;
         match self.message.as_str() {
             "" => Ok(()),
-            message => write!(f, ": {}", message.escape_debug()),
+            message => write!(f, ": {}", Printable(message)),
         }
     }
 }

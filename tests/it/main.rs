@@ -1,6 +1,7 @@
 //! Integration tests: one program, one module for each area.
 
 mod ca;
+mod cli_credential_process;
 mod cli_settings;
 mod core_properties;
 mod create_session_vectors;

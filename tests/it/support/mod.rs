@@ -3,4 +3,5 @@
 pub mod certificate;
 pub mod openssl;
 pub mod program;
+pub mod service;
 pub mod vectors;
