@@ -31,7 +31,10 @@ pub const ABOUT: &str = "Run a certificate authority for development";
 /// # Errors
 /// [`CliError`]; no file has been written then.
 pub fn run(arguments: &[OsString], _: &Context<'_>) -> Result<ExitCode, CliError> {
-    let command = Ca::command().arg(super::flags::error_format());
+    let command = Ca::command()
+        .arg(super::flags::error_format())
+        // Without a subcommand an error is due, not the help.
+        .arg_required_else_help(false);
     let Some(matches) = parse::matches(command, arguments)? else {
         return Ok(ExitCode::SUCCESS);
     };
