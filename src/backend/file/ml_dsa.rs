@@ -3,7 +3,7 @@
 use std::boxed::Box;
 use std::vec::Vec;
 
-use der::asn1::{AnyRef, OctetStringRef};
+use der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
 use der::{Decode as _, Reader as _, SliceReader, Tag, TagNumber, Tagged as _};
 use ml_dsa::{
     ExpandedSigningKey, ExpandedSigningKeyBytes, MlDsa44, MlDsa65, MlDsa87, MlDsaParams, Seed,
@@ -19,9 +19,9 @@ use crate::core::x509::oid;
 /// The signer of an `ML-DSA-…-PrivateKey`, what the PKCS#8 document holds.
 pub fn signer(kind: KeyKind, private_key: &[u8]) -> Result<BoxedSigner, Reason> {
     match kind {
-        KeyKind::MlDsa44 => open::<MlDsa44>(kind, oid::ML_DSA_44, 2, private_key),
-        KeyKind::MlDsa65 => open::<MlDsa65>(kind, oid::ML_DSA_65, 4, private_key),
-        _ => open::<MlDsa87>(kind, oid::ML_DSA_87, 2, private_key),
+        KeyKind::MlDsa44 => open::<MlDsa44>(kind, oid::ML_DSA_44, private_key),
+        KeyKind::MlDsa65 => open::<MlDsa65>(kind, oid::ML_DSA_65, private_key),
+        _ => open::<MlDsa87>(kind, oid::ML_DSA_87, private_key),
     }
 }
 
@@ -30,13 +30,12 @@ const INCONSISTENT: Reason = Reason::Inconsistent("ML-DSA");
 
 fn open<P: MlDsaParams + Send + 'static>(
     kind: KeyKind,
-    algorithm: der::asn1::ObjectIdentifier,
-    eta: u8,
+    algorithm: ObjectIdentifier,
     private_key: &[u8],
 ) -> Result<BoxedSigner, Reason> {
     let key = match Form::read(private_key).map_err(|_| MALFORMED)? {
         Form::Seed(seed) => from_seed::<P>(seed)?,
-        Form::Expanded(expanded) => from_expanded::<P>(expanded, eta)?,
+        Form::Expanded(expanded) => from_expanded::<P>(kind, expanded)?,
         Form::Both { seed, expanded } => {
             let key = from_seed::<P>(seed)?;
             #[expect(deprecated, reason = "files hold the expanded form")]
@@ -93,12 +92,12 @@ fn from_seed<P: MlDsaParams>(seed: &[u8]) -> Result<Box<ExpandedSigningKey<P>>, 
 /// The crate does not check expanded keys: coefficients out of range make it panic, and parts that do
 /// not belong together make signatures that nobody accepts.
 fn from_expanded<P: MlDsaParams>(
+    kind: KeyKind,
     expanded: &[u8],
-    eta: u8,
 ) -> Result<Box<ExpandedSigningKey<P>>, Reason> {
     let expanded =
         Zeroizing::new(ExpandedSigningKeyBytes::<P>::try_from(expanded).map_err(|_| MALFORMED)?);
-    if !short_vectors_in_range(&expanded, eta) {
+    if !short_vectors_in_range(kind, &expanded) {
         return Err(INCONSISTENT);
     }
     #[expect(deprecated, reason = "the file may hold nothing else")]
@@ -112,26 +111,28 @@ fn from_expanded<P: MlDsaParams>(
 }
 
 /// Whether the coefficients of `s1` and `s2`, packed as `eta - coefficient`, are between `-eta` and
-/// `eta` (FIPS 204, algorithm 25).
-fn short_vectors_in_range(expanded: &[u8], eta: u8) -> bool {
-    // Before them are rho, K and tr; behind them is t0, of 13 bits a coefficient, one polynomial for
-    // each of s2's.
+/// `eta` (FIPS 204, tables 1 and 2 and algorithm 25).
+fn short_vectors_in_range(kind: KeyKind, expanded: &[u8]) -> bool {
+    /// `rho`, `K` and `tr`.
     const BEFORE: usize = 32 + 32 + 64;
+    /// 256 coefficients of 13 bits.
     const T0_POLYNOMIAL: usize = 256 * 13 / 8;
-    let (bits, k) = match expanded.len() {
-        2560 => (3, 4),
-        4032 => (4, 6),
-        _ => (3, 8),
+
+    let (eta, k) = match kind {
+        KeyKind::MlDsa44 => (2, 4),
+        KeyKind::MlDsa65 => (4, 6),
+        _ => (2, 8),
     };
-    let vectors = &expanded[BEFORE..expanded.len() - k * T0_POLYNOMIAL];
-    // Three bytes hold a whole number of coefficients in either width.
-    vectors.chunks(3).all(|chunk| {
-        let packed = chunk
+    let bits = if eta == 2 { 3 } else { 4 };
+    let short_vectors = &expanded[BEFORE..expanded.len() - k * T0_POLYNOMIAL];
+    // Three bytes hold a whole number of coefficients of either width.
+    short_vectors.chunks(3).all(|bytes| {
+        let packed = bytes
             .iter()
             .rev()
-            .fold(0u32, |packed, &byte| packed << 8 | u32::from(byte));
-        (0..chunk.len() as u32 * 8 / bits)
-            .all(|index| packed >> (index * bits) & ((1 << bits) - 1) <= 2 * u32::from(eta))
+            .fold(0, |packed: u32, &byte| packed << 8 | u32::from(byte));
+        let coefficients = bytes.len() * 8 / bits;
+        (0..coefficients).all(|index| packed >> (index * bits) & ((1 << bits) - 1) <= 2 * eta)
     })
 }
 

@@ -171,8 +171,8 @@ pub enum Warning {
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
-        /// The bits that it should have.
-        without: u32,
+        /// The permission bits that it should have.
+        proper: u32,
     },
     /// A certificate that was given as an intermediate but is not sent.
     Stray {
@@ -188,15 +188,11 @@ pub enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exposed {
-                path,
-                mode,
-                without,
-            } => {
+            Self::Exposed { path, mode, proper } => {
                 let path = path.display();
                 write!(
                     f,
-                    "{path}: others can get at this private key (mode {mode:04o}); run: chmod {without:o} {path}"
+                    "{path}: others can get at this private key (mode {mode:04o}); run: chmod {proper:o} {path}"
                 )
             }
             Self::Stray {

@@ -20,9 +20,10 @@ pub fn check(path: &Path) -> Option<Warning> {
     } else {
         0o027
     };
-    (metadata.mode() & too_much != 0).then(|| Warning::Exposed {
+    let mode = metadata.mode() & 0o7777;
+    (mode & too_much != 0).then(|| Warning::Exposed {
         path: path.canonicalize().unwrap_or_else(|_| path.to_owned()),
-        mode: metadata.mode() & 0o7777,
-        without: metadata.mode() & 0o7777 & !too_much,
+        mode,
+        proper: mode & !too_much,
     })
 }

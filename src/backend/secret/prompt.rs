@@ -14,15 +14,19 @@ use super::{Reason, Secret};
 /// Asks on the controlling terminal, whatever standard input and output are. What is typed does not
 /// show.
 pub fn read(what: &str) -> Result<Secret, Reason> {
-    let mut terminal = OpenOptions::new()
+    let terminal = OpenOptions::new()
         .read(true)
         .write(true)
         .open("/dev/tty")
         .map_err(Reason::NoTerminal)?;
+    ask(&terminal, what)
+}
+
+fn ask(mut terminal: &File, what: &str) -> Result<Secret, Reason> {
+    // Silent first: what is typed as soon as the question shows must not.
+    let silent = Silent::new(terminal).map_err(Reason::NoTerminal)?;
     write!(terminal, "{what}: ")?;
-    terminal.flush()?;
-    let silent = Silent::new(&terminal).map_err(Reason::NoTerminal)?;
-    let answer = read_line(&terminal);
+    let answer = read_line(terminal);
     drop(silent);
     writeln!(terminal)?;
     answer
@@ -91,6 +95,55 @@ fn read_line(terminal: impl io::Read) -> Result<Secret, Reason> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::{Mode, OFlags};
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use std::io::Read as _;
+
+    /// A terminal, and the side on which the keys are pressed and the screen is seen.
+    fn terminal() -> (File, File) {
+        let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&keyboard).unwrap();
+        unlockpt(&keyboard).unwrap();
+        let name = ptsname(&keyboard, Vec::new()).unwrap();
+        let terminal =
+            rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        (terminal.into(), keyboard.into())
+    }
+
+    /// What shows, and what comes of it, when these keys are pressed at the question.
+    fn pressed(keys: &str) -> (Vec<u8>, Option<Vec<u8>>) {
+        let (terminal, mut keyboard) = terminal();
+        let before = tcgetattr(&terminal).unwrap().local_modes;
+        assert!(before.contains(LocalModes::ECHO));
+        let question = b"PIN: ";
+        let mut screen = std::vec![0; question.len()];
+        let answer = std::thread::scope(|scope| {
+            let answer = scope.spawn(|| ask(&terminal, "PIN"));
+            keyboard.read_exact(&mut screen).unwrap();
+            assert_eq!(screen, question);
+            keyboard.write_all(keys.as_bytes()).unwrap();
+            answer.join().unwrap()
+        });
+        assert_eq!(tcgetattr(&terminal).unwrap().local_modes, before);
+        // The line end that follows the answer.
+        let mut rest = [0; 64];
+        let len = keyboard.read(&mut rest).unwrap();
+        screen = rest[..len].to_vec();
+        (screen, answer.ok().map(|secret| secret.expose().to_vec()))
+    }
+
+    #[test]
+    fn what_is_typed_does_not_show() {
+        assert_eq!(
+            pressed("1234\r"),
+            (b"\r\n".to_vec(), Some(b"1234".to_vec()))
+        );
+    }
+
+    #[test]
+    fn a_cancelled_question_leaves_the_terminal_as_it_was() {
+        assert_eq!(pressed("12\u{3}"), (b"\r\n".to_vec(), None));
+    }
 
     fn typed(keys: &str) -> Option<Vec<u8>> {
         read_line(keys.as_bytes())

@@ -137,7 +137,7 @@ fn a_key_that_others_can_read() {
     let link = workshop.path("link");
     symlink(&key, &link).unwrap();
 
-    for (mode, without) in [
+    for (mode, proper) in [
         (0o644, 0o600),
         (0o640, 0o600),
         (0o660, 0o600),
@@ -151,10 +151,10 @@ fn a_key_that_others_can_read() {
             Warning::Exposed {
                 path: real.clone(),
                 mode,
-                without
+                proper
             }
         );
-        let command = format!("chmod {without:o} {}", real.display());
+        let command = format!("chmod {proper:o} {}", real.display());
         assert!(warning.to_string().ends_with(&command), "{warning}");
 
         let files = FileIdentity {
