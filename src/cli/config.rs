@@ -51,8 +51,7 @@ fn settings(sources: &Sources<'_>) -> String {
     let mut rows = vec![];
     for setting in Setting::ALL {
         if let Some(found) = sources.get(setting) {
-            let value = format!("{}", found.value.display());
-            rows.push((setting.name(), value, format!("{}", found.origin)));
+            rows.push((setting.name(), found.shown(), format!("{}", found.origin)));
         } else if REQUIRED.contains(&setting) {
             let variable = setting.variable();
             let origin = format!("give --{} or {variable}", setting.name());

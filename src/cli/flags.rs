@@ -194,7 +194,7 @@ pub fn common(command: Command, settings: &[Setting]) -> Command {
             None,
         ))
         .arg(error_format())
-        .args(COMPATIBILITY_FLAGS.iter().map(|flag| flag.arg()))
+        .args(compatibility_flags(settings))
         .arg(
             // AWS's helper takes arguments without a flag, and ignores them.
             Arg::new(EXTRA)
@@ -275,6 +275,15 @@ const COMPATIBILITY_FLAGS: [CompatibilityFlag; 9] = [
     later("tpm-key-password", Some("PASSWORD"), TPM),
     later("no-tpm-key-password", None, TPM),
 ];
+
+/// Those that go together with `settings`: a command that opens no key takes no password.
+fn compatibility_flags(settings: &[Setting]) -> impl Iterator<Item = Arg> {
+    let opens_key = settings.contains(&Setting::PasswordSource);
+    let flags = COMPATIBILITY_FLAGS.iter();
+    flags
+        .filter(move |flag| flag.later.is_some() || opens_key)
+        .map(CompatibilityFlag::arg)
+}
 
 /// Refuses what was given of the flags that are for later, and arguments without a flag.
 ///

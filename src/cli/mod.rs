@@ -29,6 +29,7 @@ use std::vec::Vec;
 
 use context::{Console, ProcessEnvironment};
 
+use crate::core::text::Printable;
 use crate::host::document;
 
 /// A subcommand. Only the one that is asked for builds its flags: starting has to be cheap, because
@@ -128,7 +129,7 @@ fn dispatch(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, C
         Some(near) => format!("did you mean `{near}`?"),
         None => "`keystead --help` lists the commands".into(),
     };
-    let what = format!("there is no command `{}`", name.escape_debug());
+    let what = format!("there is no command `{}`", Printable(&name));
     Err(CliError::usage(what, remedy))
 }
 

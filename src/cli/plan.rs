@@ -175,7 +175,12 @@ fn password(
     strict: bool,
     context: &Context<'_>,
 ) -> Result<Option<SecretSource>, CliError> {
-    let source = sources.parsed(Setting::PasswordSource, str::parse::<SecretSource>)?;
+    let mut source = sources.parsed(Setting::PasswordSource, str::parse::<SecretSource>)?;
+    if let Some(SecretSource::File(path)) = &mut source
+        && let Some(whole) = sources.file(Setting::PasswordSource)
+    {
+        *path = whole;
+    }
     let Some(password) = flags::value(matches, flags::PKCS8_PASSWORD) else {
         return Ok(source);
     };

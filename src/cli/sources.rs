@@ -18,11 +18,13 @@ use clap::ArgMatches;
 use super::context::Context;
 use super::error::CliError;
 use super::flags;
-use crate::backend::secret::Environment;
+use crate::backend::secret::{Environment, SecretSource};
+use crate::core::text::Printable;
 use crate::host::config::{Config, IdentityConfig, Setting};
 
 /// A setting's value, and who says so.
 pub struct Found {
+    setting: Setting,
     /// The value; never empty.
     pub value: OsString,
     /// Who says so.
@@ -55,12 +57,22 @@ impl fmt::Display for Origin {
 }
 
 impl Found {
+    /// The value as it may be shown. What can hold a secret, if only by mistake, is left out.
+    pub fn shown(&self) -> String {
+        let text = self.value.to_string_lossy();
+        match self.setting {
+            Setting::PasswordSource if text.parse::<SecretSource>().is_err() => String::from("…"),
+            Setting::Proxy => match text.rsplit_once('@') {
+                Some((_, host)) => format!("…@{host}"),
+                None => text.into_owned(),
+            },
+            _ => format!("{}", Printable(&text)),
+        }
+    }
+
     /// The error for a value that cannot be used.
     pub fn invalid(&self, why: impl fmt::Display) -> CliError {
-        CliError::usage(
-            format!("{}: `{}`: {why}", self.origin, self.value.display()),
-            "",
-        )
+        CliError::usage(format!("{}: `{}`: {why}", self.origin, self.shown()), "")
     }
 
     fn text(&self) -> Result<&str, CliError> {
@@ -71,7 +83,7 @@ impl Found {
 
     /// As a path, with or without `file:` before it. One in a file is relative to the file's folder:
     /// the folder that a program is started in says nothing about it.
-    fn path(&self) -> PathBuf {
+    pub fn path(&self) -> PathBuf {
         let value = self.value.as_bytes();
         let value = OsStr::from_bytes(value.strip_prefix(b"file:").unwrap_or(value));
         match &self.origin {
@@ -163,6 +175,7 @@ impl<'a> Sources<'a> {
     pub fn get(&self, setting: Setting) -> Option<Found> {
         if let Some(value) = flags::value(self.flags, setting.name()) {
             return Some(Found {
+                setting,
                 value: value.to_owned(),
                 origin: Origin::Flag(setting.name()),
             });
@@ -176,6 +189,7 @@ impl<'a> Sources<'a> {
             let Some(name) = name else { continue };
             if let Some(value) = variable(self.environment, &name) {
                 return Some(Found {
+                    setting,
                     value,
                     origin: Origin::Variable(name),
                 });
@@ -184,6 +198,7 @@ impl<'a> Sources<'a> {
         let (path, identity) = self.configuration()?;
         let value = identity.value(setting)?;
         (!value.text.is_empty()).then(|| Found {
+            setting,
             value: value.text.clone().into(),
             origin: Origin::File {
                 path: path.to_owned(),

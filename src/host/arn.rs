@@ -6,6 +6,7 @@ use std::borrow::ToOwned as _;
 use std::string::String;
 
 use super::endpoint::{self, Partition};
+use crate::core::text::Printable;
 
 /// An Amazon resource name: `arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,7 +218,7 @@ impl SessionArns {
 fn read(which: Which, text: &str) -> Result<Arn, ArnError> {
     let wrong = |expected| ArnError::Wrong {
         which,
-        text: text.escape_debug().take(200).collect(),
+        text: text.chars().take(200).collect(),
         expected,
     };
     let arn: Arn = text
@@ -313,7 +314,8 @@ impl fmt::Display for ArnError {
                 expected,
             } => write!(
                 f,
-                "the {which} ARN `{text}` is wrong: it has to have {expected}"
+                "the {which} ARN `{}` is wrong: it has to have {expected}",
+                Printable(text)
             ),
             Self::UnknownPartition(name) => {
                 write!(f, "the trust anchor ARN's partition `{name}` is not known")

@@ -97,7 +97,7 @@ fn each_wrong_value_is_named_by_its_flag() {
         (
             "--password-source",
             "post-it",
-            "--password-source: `post-it`",
+            "--password-source: `…`: a secret's source is one of",
         ),
         (
             "--key",
@@ -327,4 +327,43 @@ fn passwords_on_the_command_line() {
     assert!(!warned.stderr.contains("hunter2"));
     complete(&["--pkcs8-password", "hunter2", "--strict"]).failed(2, "which --strict refuses");
     complete(&["--pkcs8-password=x", "--password-source=prompt"]).failed(2, "both given");
+}
+
+#[test]
+fn config_check_shows_no_secret() {
+    let home = home();
+    let arguments = [
+        "config",
+        "check",
+        "--proxy=http://user:hunter2@proxy:3128",
+        "--password-source=hunter2",
+    ];
+    let ran = run(&mut command(home.path(), &arguments));
+    assert_eq!(ran.code, 2);
+    assert!(ran.stdout.contains("…@proxy:3128"), "{}", ran.stdout);
+    assert!(!(ran.stdout + &ran.stderr).contains("hunter2"));
+}
+
+#[test]
+fn config_check_shows_what_follows() {
+    let home = home();
+    write(home.path(), "k.toml", FILE);
+    let check = |more: &[&str]| {
+        let mut arguments = vec!["config", "check", "--config=k.toml"];
+        arguments.extend(more);
+        let ran = run(&mut command(home.path(), &arguments));
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        ran.stdout
+    };
+    let plain = check(&[]);
+    assert!(plain.starts_with("identity hub of k.toml\n"), "{plain}");
+    assert!(
+        plain.contains("https://rolesanywhere.eu-west-1.amazonaws.com/sessions"),
+        "{plain}"
+    );
+    let fips = check(&["--fips", "--dual-stack", "--region=us-east-2"]);
+    assert!(
+        fips.contains("https://rolesanywhere-fips.us-east-2.api.aws/sessions"),
+        "{fips}"
+    );
 }
