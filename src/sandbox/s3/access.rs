@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use http::HeaderMap;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{Credentials, S3Auth, SecretKey};
-use s3s::dto::DeleteObjectsInput;
+use s3s::dto::{DeleteObjectsInput, ListObjectsInput, ListObjectsV2Input};
 use s3s::path::S3Path;
 use s3s::{S3Request, S3Result, s3_error};
 
@@ -133,6 +133,18 @@ impl S3Access for SessionAccess {
             authorize(session, "s3:DeleteObject", &resource)?;
             check_key(&object.key)?;
         }
+        Ok(())
+    }
+
+    /// `s3s-fs` says that it encodes keys if it is asked to, but does not: clients would decode them.
+    async fn list_objects(&self, request: &mut S3Request<ListObjectsInput>) -> S3Result<()> {
+        request.input.encoding_type = None;
+        Ok(())
+    }
+
+    /// As for [`list_objects`](Self::list_objects).
+    async fn list_objects_v2(&self, request: &mut S3Request<ListObjectsV2Input>) -> S3Result<()> {
+        request.input.encoding_type = None;
         Ok(())
     }
 }

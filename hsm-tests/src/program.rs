@@ -1,0 +1,122 @@
+//! Starting programs: with an environment of their own, and with their end checked.
+
+use std::env;
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The workspace's root.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("this crate lies in the workspace")
+}
+
+/// The folder of the programs that were built with this test.
+pub fn programs() -> PathBuf {
+    let test = env::current_exe().expect("a test knows its own file");
+    let folder = test.ancestors().nth(2).expect("tests lie in a folder deps");
+    folder.to_owned()
+}
+
+/// The folder of the programs that scripts/test installs.
+pub fn installed() -> PathBuf {
+    root().join("target/venv/bin")
+}
+
+/// The program under test.
+pub fn keystead() -> PathBuf {
+    existing(programs().join("keystead"))
+}
+
+/// A program that scripts/test installs.
+pub fn client(name: &str) -> PathBuf {
+    existing(installed().join(name))
+}
+
+fn existing(program: PathBuf) -> PathBuf {
+    assert!(
+        program.exists(),
+        "{} is missing: run scripts/test, which builds and installs what the tests need",
+        program.display()
+    );
+    program
+}
+
+/// A program whose environment holds nothing but what the test puts there, and PATH.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear();
+    let inherited = env::var_os("PATH").unwrap_or_default();
+    let path = [programs(), installed()]
+        .into_iter()
+        .chain(env::split_paths(&inherited));
+    command.env("PATH", env::join_paths(path).expect("PATH's parts came from PATH"));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// A script of this crate's folder `python`.
+pub fn python(script: &str) -> Command {
+    let mut command = command(client("python3"));
+    command.arg(root().join("hsm-tests/python").join(script));
+    command
+}
+
+/// What a program left behind.
+#[derive(Debug)]
+pub struct Finished {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Finished {
+    /// The standard output of a program that succeeded.
+    #[track_caller]
+    pub fn success(self) -> String {
+        assert_eq!(self.code, Some(0), "{}\n{}", self.stdout, self.stderr);
+        self.stdout
+    }
+
+    /// The standard error of a program that failed.
+    #[track_caller]
+    pub fn failure(self) -> String {
+        assert_ne!(self.code, Some(0), "{}\n{}", self.stdout, self.stderr);
+        self.stderr
+    }
+}
+
+/// Runs a program to its end.
+pub fn run(command: &mut Command) -> Finished {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+    Finished {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Runs a program to its end, with `input` on its standard input.
+pub fn run_with_input(command: &mut Command, input: &str) -> Finished {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+    let mut stdin = child.stdin.take().expect("standard input is a pipe");
+    stdin
+        .write_all(input.as_bytes())
+        .expect("the program reads its input");
+    drop(stdin);
+    let output = child.wait_with_output().expect("the program ends");
+    Finished {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
