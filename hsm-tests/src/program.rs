@@ -52,7 +52,10 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     let path = [programs(), installed()]
         .into_iter()
         .chain(env::split_paths(&inherited));
-    command.env("PATH", env::join_paths(path).expect("PATH's parts came from PATH"));
+    command.env(
+        "PATH",
+        env::join_paths(path).expect("PATH's parts came from PATH"),
+    );
     command.stdin(Stdio::null());
     command
 }
