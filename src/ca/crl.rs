@@ -1,7 +1,6 @@
 //! Certificate revocation lists (RFC 5280 section 5).
 
 use core::fmt;
-use core::str::FromStr;
 use std::vec;
 use std::vec::Vec;
 
@@ -88,33 +87,6 @@ impl fmt::Display for Reason {
         f.write_str(self.name())
     }
 }
-
-impl FromStr for Reason {
-    type Err = UnknownReason;
-
-    fn from_str(text: &str) -> Result<Self, UnknownReason> {
-        Self::ALL
-            .into_iter()
-            .find(|reason| reason.name() == text)
-            .ok_or(UnknownReason)
-    }
-}
-
-/// The text names no [`Reason`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnknownReason;
-
-impl fmt::Display for UnknownReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a reason is one of")?;
-        for (index, reason) in Reason::ALL.into_iter().enumerate() {
-            write!(f, "{} {reason}", if index == 0 { "" } else { "," })?;
-        }
-        Ok(())
-    }
-}
-
-impl core::error::Error for UnknownReason {}
 
 /// What a CRL says: `number` grows with each one that an issuer writes.
 pub(super) fn content(

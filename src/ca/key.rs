@@ -1,7 +1,6 @@
 //! New private keys.
 
 use core::fmt;
-use core::str::FromStr;
 use std::string::String;
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
@@ -75,33 +74,6 @@ impl fmt::Display for KeyType {
         f.write_str(self.name())
     }
 }
-
-impl FromStr for KeyType {
-    type Err = UnknownKeyType;
-
-    fn from_str(text: &str) -> Result<Self, UnknownKeyType> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.name() == text)
-            .ok_or(UnknownKeyType)
-    }
-}
-
-/// The text names no [`KeyType`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnknownKeyType;
-
-impl fmt::Display for UnknownKeyType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key type is one of")?;
-        for (index, kind) in KeyType::ALL.into_iter().enumerate() {
-            write!(f, "{} {kind}", if index == 0 { "" } else { "," })?;
-        }
-        Ok(())
-    }
-}
-
-impl core::error::Error for UnknownKeyType {}
 
 /// A private key just made, PKCS#8 (RFC 5958); ML-DSA as its seed (RFC 9881 section 6).
 pub struct PrivateKey(SecretDocument);

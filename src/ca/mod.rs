@@ -4,6 +4,7 @@
 //! [`Authority`] issues, in memory; what it signs are the types of `x509-cert`, and the signing key
 //! is any [`Signer`](crate::core::key::Signer).
 
+mod alternative_name;
 mod authority;
 mod certificate;
 mod crl;
@@ -12,20 +13,19 @@ mod error;
 mod files;
 mod index;
 mod key;
-mod names;
 mod request;
 mod signed;
 mod subject;
 mod validity;
 
+pub use alternative_name::{AlternativeName, AlternativeNameError};
 pub use authority::{Authority, Issued};
 pub use certificate::{Template, Usage, certificate_pem};
-pub use crl::{Reason, Revoked, UnknownReason};
+pub use crl::{Reason, Revoked};
 pub use directory::{CertifiedKey, Directory, NewAuthority};
 pub use error::Error;
 pub use index::{NotASerial, Record, Revocation, Serial, Status};
-pub use key::{KeyType, PrivateKey, UnknownKeyType};
-pub use names::{AlternativeName, AlternativeNameError};
+pub use key::{KeyType, PrivateKey};
 pub use request::{CertificateRequest, RequestError};
 pub use subject::{Subject, SubjectError};
 pub use validity::Validity;

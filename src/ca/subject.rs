@@ -306,6 +306,8 @@ impl core::error::Error for SubjectError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::format;
 
     #[test]
     fn keeps_the_order_as_written() {
@@ -374,5 +376,27 @@ mod tests {
         }
         let long = "CN=".to_string() + &"x".repeat(65);
         assert_eq!(long.parse::<Subject>(), Err(SubjectError::Length("CN", 64)));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_read_is_written_so_that_it_is_read_again(
+            common_name in "\\PC{1,64}",
+            organization in "[ -~]{1,64}",
+        ) {
+            let escape = |value: &str| -> String {
+                value.bytes().map(|byte| format!("\\{byte:02x}")).collect()
+            };
+            let text = format!("CN={},O={}", escape(&common_name), escape(&organization));
+            let subject: Subject = text.parse().unwrap();
+            prop_assert_eq!(subject.to_string().parse(), Ok(subject));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in "([A-Za-z]{1,12}=)?[\\PC\\\\,+=]{0,40}") {
+            if let Ok(subject) = text.parse::<Subject>() {
+                prop_assert_eq!(subject.to_string().parse(), Ok(subject));
+            }
+        }
     }
 }

@@ -1,12 +1,14 @@
 //! The flags of `keystead ca`.
 
 use core::time::Duration;
+use std::borrow::ToOwned as _;
 use std::format;
 use std::path::PathBuf;
 use std::string::{String, ToString as _};
 use std::vec::Vec;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::PossibleValue;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::ca::{AlternativeName, KeyType, Reason, Subject};
 use crate::host::duration;
@@ -57,7 +59,7 @@ pub struct Init {
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true)]
     pub intermediate: Option<Option<Subject>>,
     /// Kind of the keys
-    #[arg(long, value_name = "TYPE", default_value_t)]
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t)]
     pub key_type: KeyType,
     /// How long the authority is valid
     #[arg(long, value_name = "DURATION", default_value = "10y", value_parser = lifetime)]
@@ -75,8 +77,14 @@ pub struct Issue {
     /// How long the certificate is valid
     #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = lifetime)]
     pub validity: Duration,
-    /// Kind of the new key: ec-p256, ec-p384, rsa-2048, rsa-3072, rsa-4096, ml-dsa-44, ml-dsa-65, ml-dsa-87
-    #[arg(long, value_name = "TYPE", default_value_t, conflicts_with = "csr")]
+    /// Kind of the new key
+    #[arg(
+        long,
+        value_name = "TYPE",
+        value_enum,
+        default_value_t,
+        conflicts_with = "csr"
+    )]
     pub key_type: KeyType,
     /// Certify the key of this PKCS#10 request, PEM or DER, instead of a new one
     #[arg(long, value_name = "FILE")]
@@ -106,8 +114,8 @@ pub struct Revoke {
     /// Serial number in hexadecimal, or a file with the certificate
     #[arg(value_name = "SERIAL|FILE")]
     pub certificate: String,
-    /// Why: unspecified, key-compromise, affiliation-changed, superseded, cessation-of-operation, privilege-withdrawn
-    #[arg(long, value_name = "REASON", default_value_t)]
+    /// Why
+    #[arg(long, value_name = "REASON", value_enum, default_value_t)]
     pub reason: Reason,
 }
 
@@ -123,6 +131,26 @@ pub struct Show {
     /// As JSON
     #[arg(long)]
     pub json: bool,
+}
+
+impl ValueEnum for KeyType {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()))
+    }
+}
+
+impl ValueEnum for Reason {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()))
+    }
 }
 
 /// A duration that is not zero.

@@ -10,6 +10,7 @@ use keystead::ca::{
 use keystead::core::key::KeyKind;
 use keystead::core::time::UnixTime;
 use keystead::core::x509::Certificate;
+use keystead::host::rules;
 
 use crate::support::openssl::Workshop;
 
@@ -158,6 +159,8 @@ fn what_a_client_certificate_says() {
     ] {
         assert_eq!(field(&text, heading), value, "{text}");
     }
+    let leaf = Certificate::from_der(&issued.chain[0]).unwrap();
+    assert_eq!(rules::check(&leaf, Some(now())), []);
     let root_text = self::text(&workshop, "root.pem");
     assert_eq!(
         field(&text, "X509v3 Authority Key Identifier:"),
