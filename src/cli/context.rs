@@ -1,13 +1,15 @@
 //! What a command has beside its arguments: how it was started, the environment, and the console.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::string::String;
 use std::vec::Vec;
-use std::{env, eprintln, io};
+use std::{env, eprintln, format, io};
 
-use super::error::CliError;
+use super::error::{CliError, Exit};
 use crate::backend::secret::Environment;
 use crate::core::text::JsonString;
 
@@ -85,22 +87,24 @@ impl Console {
     }
 }
 
-/// Writes a command's result to standard output, in one piece.
+/// Writes a command's result to standard output, in one piece. It may be a secret: no buffer keeps a
+/// copy.
 ///
 /// # Errors
 /// [`CliError`] if it cannot be written.
 pub fn print(bytes: &[u8]) -> Result<(), CliError> {
-    let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(bytes)
-        .and_then(|()| stdout.flush())
-        .map_err(|error| {
-            CliError::new(
-                super::Exit::Internal,
-                std::format!("standard output cannot be written: {error}"),
-                "",
-            )
-        })
+    let stdout = io::stdout();
+    let written = stdout
+        .as_fd()
+        .try_clone_to_owned()
+        .and_then(|stdout| File::from(stdout).write_all(bytes));
+    written.map_err(|error| {
+        CliError::new(
+            Exit::Internal,
+            format!("standard output cannot be written: {error}"),
+            "",
+        )
+    })
 }
 
 /// The environment of the process.
