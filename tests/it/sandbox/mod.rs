@@ -6,4 +6,4 @@ mod faults;
 mod fixture;
 mod s3;
 mod sts;
-mod vectors;
+pub mod vectors;

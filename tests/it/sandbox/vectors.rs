@@ -13,6 +13,14 @@ use crate::support::vectors::{cases, folder, text};
 /// A sandbox at the time of a vector, with the trust anchor that it names.
 pub fn sandbox(case: &Value) -> Running {
     let date = header(case, "x-amz-date");
+    sandbox_at(
+        SandboxClock::fixed(UnixTime::parse_amz(&date).unwrap()),
+        case,
+    )
+}
+
+/// The same by another clock.
+pub fn sandbox_at(clock: SandboxClock, case: &Value) -> Running {
     let mut account = Account::new("123456789012", "us-east-1");
     let everything = Policy::parse(
         r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}}"#,
@@ -36,7 +44,7 @@ pub fn sandbox(case: &Value) -> Running {
     account.roles.push(Arc::new(role));
     let config = Config {
         scheme: Scheme::Http,
-        clock: SandboxClock::fixed(UnixTime::parse_amz(&date).unwrap()),
+        clock,
         certificate_rules: text(case, "/name") != "mldsa44",
         buckets: vec!["sensor-logs".into()],
         ..Config::new(account)
