@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Read as _};
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::vec::Vec;
 
@@ -24,11 +24,10 @@ pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Reason> {
         .custom_flags(OFlags::NONBLOCK.bits() as i32)
         .open(path)?;
     let metadata = file.metadata()?;
-    let file_type = metadata.file_type();
-    if file_type.is_dir() {
+    if metadata.is_dir() {
         return Err(Reason::Directory);
     }
-    if file_type.is_fifo() || !file_type.is_file() {
+    if !metadata.is_file() {
         return Err(Reason::NotAFile);
     }
     if metadata.len() > MAX_LEN {

@@ -5,7 +5,7 @@ use std::boxed::Box;
 use std::vec::Vec;
 
 use der::asn1::{AnyRef, ObjectIdentifier};
-use p256::ecdsa::signature::hazmat::PrehashSigner as _;
+use p256::ecdsa::signature::hazmat::PrehashSigner;
 use p256::elliptic_curve::sec1::ToSec1Point as _;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
@@ -132,6 +132,7 @@ impl Signer for EcSigner {
             Scheme::EcdsaSha512 => Hash::Sha512,
             _ => return Err(SignError::UnsupportedScheme),
         };
+        let digest = hash.digest(message);
         match &self.key {
             EcKey::P256 { key, .. } if hash == Hash::Sha256 => {
                 let signature = key
@@ -140,26 +141,23 @@ impl Signer for EcSigner {
                 copy(signature.as_ref(), out)
             }
             EcKey::P256 { private_key, .. } => {
-                let signature: p256::ecdsa::DerSignature =
-                    p256::ecdsa::SigningKey::from_slice(&**private_key)
-                        .and_then(|key| key.sign_prehash(&hash.digest(message)))
-                        .map_err(|_| SignError::Failed)?;
-                copy(signature.as_bytes(), out)
-            }
-            EcKey::P384(key) => {
-                let signature: p384::ecdsa::DerSignature = key
-                    .sign_prehash(&hash.digest(message))
+                let key = p256::ecdsa::SigningKey::from_slice(&**private_key)
                     .map_err(|_| SignError::Failed)?;
-                copy(signature.as_bytes(), out)
+                sign_digest::<p256::ecdsa::DerSignature>(&key, &digest, out)
             }
-            EcKey::P521(key) => {
-                let signature: p521::ecdsa::DerSignature = key
-                    .sign_prehash(&hash.digest(message))
-                    .map_err(|_| SignError::Failed)?;
-                copy(signature.as_bytes(), out)
-            }
+            EcKey::P384(key) => sign_digest::<p384::ecdsa::DerSignature>(key, &digest, out),
+            EcKey::P521(key) => sign_digest::<p521::ecdsa::DerSignature>(key, &digest, out),
         }
     }
+}
+
+fn sign_digest<S: AsRef<[u8]>>(
+    key: &impl PrehashSigner<S>,
+    digest: &[u8],
+    out: &mut [u8],
+) -> Result<usize, SignError> {
+    let signature = key.sign_prehash(digest).map_err(|_| SignError::Failed)?;
+    copy(signature.as_ref(), out)
 }
 
 fn copy(signature: &[u8], out: &mut [u8]) -> Result<usize, SignError> {

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
-/// The longest known label is `CERTIFICATE REQUEST`'s kin; a longer one is no label.
+/// `NEW CERTIFICATE REQUEST` has 23; what is much longer is no label.
 const MAX_LABEL_LEN: usize = 64;
 
 /// Whether there is any PEM block, whole or not.

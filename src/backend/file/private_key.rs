@@ -44,7 +44,7 @@ pub fn from_pkcs8(der: &[u8]) -> Result<BoxedSigner, Reason> {
         RSASSA_PSS => Err(Reason::UnsupportedKey("for RSASSA-PSS alone")),
         oid::ED25519 => Err(Reason::UnsupportedKey("an Ed25519 key")),
         ED448 => Err(Reason::UnsupportedKey("an Ed448 key")),
-        X25519 => Err(Reason::UnsupportedKey("an X25519 key, which cannot sign,")),
+        X25519 => Err(Reason::UnsupportedKey("an X25519 key")),
         DSA => Err(Reason::UnsupportedKey("a DSA key")),
         other => Err(Reason::UnknownKey(other)),
     }
