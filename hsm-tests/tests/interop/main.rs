@@ -1,5 +1,6 @@
 //! keystead with AWS's own clients, and its signatures judged by others.
 
+mod authority;
 mod aws_cli;
 mod boto;
 mod session_package;
