@@ -37,7 +37,7 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
         return Ok(ExitCode::SUCCESS);
     };
     // An identity is always looked for: the file is what is to be checked.
-    let sources = Sources::new(matches, context, &REQUIRED)?.with_file()?;
+    let sources = Sources::new(matches, context).with_file()?;
     let mut text = settings(&sources);
     let plan = Plan::new(matches, &sources, context);
     if let Ok(plan) = &plan {

@@ -49,7 +49,7 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
     let Some(matches) = parse::matches(command, arguments)? else {
         return Ok(ExitCode::SUCCESS);
     };
-    let sources = Sources::new(&matches, context, &REQUIRED)?;
+    let sources = Sources::new(&matches, context).completed(&REQUIRED)?;
     let plan = Plan::new(&matches, &sources, context)?;
     let credentials = if flags::switch(&matches, "debug")? {
         credentials(&plan, context, &mut Debug)?

@@ -31,7 +31,7 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
         return Ok(ExitCode::SUCCESS);
     };
     let required = [Setting::Certificate];
-    let sources = Sources::new(&matches, context, &required)?;
+    let sources = Sources::new(&matches, context).completed(&required)?;
     let plan = IdentityPlan::new(&matches, &sources, context)?;
     sources.require(&required)?;
     let path = plan.certificate.unwrap_or_default();

@@ -69,11 +69,15 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
         return Ok(ExitCode::SUCCESS);
     };
     let chosen = |name: &str| matches.get_one::<String>(name).map_or("", String::as_str);
-    let sources = Sources::new(&matches, context, &[Setting::Key])?;
+    let sources = Sources::new(&matches, context);
+    // The file of a certificate may hold its key.
+    let required = match sources.get(Setting::Certificate) {
+        Some(_) => Setting::Certificate,
+        None => Setting::Key,
+    };
+    let sources = sources.completed(&[required])?;
+    sources.require(&[required])?;
     let plan = IdentityPlan::new(&matches, &sources, context)?;
-    if plan.certificate.is_none() {
-        sources.require(&[Setting::Key])?;
-    }
     let mut signer = open(&plan, context)?;
     let text = fixed_text(&*signer);
     if flags::switch(&matches, "debug")? {

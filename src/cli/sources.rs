@@ -107,35 +107,33 @@ struct File {
 }
 
 impl<'a> Sources<'a> {
-    /// The sources of a command that needs `required`.
-    ///
-    /// # Errors
-    /// [`CliError`] if a file or an identity was asked for and is not there, or the file is wrong.
-    pub fn new(
-        flags: &'a ArgMatches,
-        context: &Context<'a>,
-        required: &[Setting],
-    ) -> Result<Self, CliError> {
-        let this = Self {
+    /// Flags and variables.
+    pub fn new(flags: &'a ArgMatches, context: &Context<'a>) -> Self {
+        Self {
             flags,
             environment: context.environment,
             file: None,
-        };
-        let is_asked_for = this.identity().is_some() || this.path().is_some();
-        if !is_asked_for && required.iter().all(|&setting| this.get(setting).is_some()) {
-            return Ok(this);
         }
-        this.with_file()
+    }
+
+    /// The same sources, with the configuration file if it is asked for or one of `required` is
+    /// missing.
+    ///
+    /// # Errors
+    /// [`CliError`] if a file or an identity was asked for and is not there, or the file is wrong.
+    pub fn completed(self, required: &[Setting]) -> Result<Self, CliError> {
+        let is_asked_for = self.identity().is_some() || self.path().is_some();
+        if !is_asked_for && required.iter().all(|&setting| self.get(setting).is_some()) {
+            return Ok(self);
+        }
+        self.with_file()
     }
 
     /// The same sources, with the configuration file if there is one.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// As [`completed`](Self::completed).
     pub fn with_file(mut self) -> Result<Self, CliError> {
-        if self.file.is_some() {
-            return Ok(self);
-        }
         let identity = self.identity();
         let Some((path, config)) = open(self.path(), self.environment)? else {
             return match identity {

@@ -2,6 +2,7 @@
 
 mod ca;
 mod cli_credential_process;
+mod cli_diagnostics;
 mod cli_settings;
 mod cli_vectors;
 mod core_properties;
