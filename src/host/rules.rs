@@ -126,10 +126,13 @@ impl fmt::Display for Violation {
             Self::NoDigitalSignature => f.write_str(
                 "the certificate's keyUsage lacks digitalSignature, which IAM Roles Anywhere wants",
             ),
-            Self::Signature(error) => write!(
+            Self::Signature(AlgorithmError::WeakHash(hash)) => write!(
                 f,
-                "IAM Roles Anywhere takes no certificate that is signed with less than SHA-256: {error}"
+                "the certificate is signed with {hash}, and IAM Roles Anywhere wants SHA-256 or stronger"
             ),
+            Self::Signature(error) => {
+                write!(f, "the certificate is signed in a way that IAM Roles Anywhere does not take: {error}")
+            }
             Self::EmptySubject => f.write_str(
                 "the certificate's subject is empty, which IAM Roles Anywhere does not support",
             ),

@@ -75,7 +75,11 @@ impl OpenError {
 
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.reason)
+        match &self.reason {
+            // It names the file that the password is for.
+            Reason::Secret(error) => error.fmt(f),
+            reason => write!(f, "{}: {reason}", self.path.display()),
+        }
     }
 }
 

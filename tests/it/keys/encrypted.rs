@@ -1,6 +1,9 @@
 //! Keys under a password.
 
+use std::ffi::OsString;
+
 use keystead::backend::file::open_key;
+use keystead::backend::secret::{Environment, SecretSource};
 
 use super::{error, never_asked, password, public_key};
 use crate::support::openssl::{P256, Workshop};
@@ -90,4 +93,30 @@ fn a_derivation_that_takes_too_much_is_refused() {
     let path = workshop.write("hub.enc", der);
     let sentence = error(&path, open_key(&path, &mut never_asked));
     assert!(sentence.contains("time or memory"), "{sentence}");
+}
+
+#[test]
+fn a_password_that_cannot_be_read_is_named_once() {
+    let workshop = Workshop::new();
+    workshop.key("hub", P256);
+    workshop.openssl("pkcs8 -topk8 -in hub.key -passout pass:geheim -out hub.enc");
+    let source = SecretSource::File(workshop.path("missing"));
+    let refused = open_key(&workshop.path("hub.enc"), &mut || {
+        source.read("password of hub.enc", &NoVariables).map(Some)
+    });
+    let refused = refused.err().unwrap();
+    assert!(refused.concerns_password());
+    let sentence = refused.to_string();
+    assert!(
+        sentence.starts_with("the password of hub.enc cannot be read from file:"),
+        "{sentence}"
+    );
+}
+
+struct NoVariables;
+
+impl Environment for NoVariables {
+    fn var(&self, _name: &str) -> Option<OsString> {
+        None
+    }
 }

@@ -70,8 +70,15 @@ fn weak_rsa_signatures() {
             "{sign}"
         );
     }
-    workshop.certificate("hub", "hub", "-sha384 -sigopt rsa_padding_mode:pss", LEAF);
+    let pss = "-sha384 -sigopt rsa_padding_mode:pss";
+    workshop.certificate("hub", "hub", pss, LEAF);
     assert_eq!(violations(&workshop, None), []);
+    let mixed = format!("{pss} -sigopt rsa_mgf1_md:sha512");
+    workshop.certificate("hub", "hub", &mixed, LEAF);
+    assert_eq!(
+        violations(&workshop, None),
+        [Violation::Signature(AlgorithmError::Parameters)]
+    );
 }
 
 #[test]
