@@ -89,7 +89,8 @@ fn read_file(path: &Path) -> Result<Secret, Reason> {
     Ok(Secret::first_line(File::open(path)?)?)
 }
 
-/// The form that [`FromStr`] reads, but for a literal secret.
+/// For people: the form that [`FromStr`] reads, without what may itself be secret, such as a command's
+/// arguments.
 impl fmt::Display for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -97,7 +98,11 @@ impl fmt::Display for SecretSource {
             Self::Env(name) => write!(f, "env:{name}"),
             Self::Fd(fd) => write!(f, "fd:{fd}"),
             Self::Cred(name) => write!(f, "cred:{name}"),
-            Self::Cmd(line) => write!(f, "cmd:{line}"),
+            Self::Cmd(line) => {
+                let mut words = line.split_ascii_whitespace();
+                write!(f, "cmd:{}", words.next().unwrap_or_default())?;
+                f.write_str(if words.next().is_some() { " …" } else { "" })
+            }
             Self::Prompt => f.write_str("prompt"),
             Self::Literal(_) => f.write_str("the command line"),
         }
@@ -232,10 +237,10 @@ mod tests {
             read("cmd:/bin/echo 'two  words' \"it's\"", &env).unwrap(),
             b"two  words it's"
         );
+        let error = read("cmd:/bin/false hunter2", &env).unwrap_err();
         assert!(
-            read("cmd:/bin/false", &env)
-                .unwrap_err()
-                .contains("exit status: 1")
+            error.ends_with("cmd:/bin/false …: the command failed (exit status: 1)"),
+            "{error}"
         );
         assert!(
             read("cmd:/no/such/program", &env)
@@ -268,14 +273,7 @@ mod tests {
             assert!(!error.contains("hunter2"));
             assert!(error.contains("file:PATH"));
         }
-        for text in [
-            "file:/a:b",
-            "env:PIN",
-            "fd:3",
-            "cred:x",
-            "cmd:a b",
-            "prompt",
-        ] {
+        for text in ["file:/a:b", "env:PIN", "fd:3", "cred:x", "cmd:a", "prompt"] {
             assert_eq!(text.parse::<SecretSource>().unwrap().to_string(), text);
         }
     }
