@@ -1,6 +1,7 @@
 //! `keystead credential-process`: a session's credentials for the AWS command line and SDKs.
 
 use std::ffi::OsString;
+use std::format;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -70,6 +71,15 @@ fn credentials(
     let confirmed = confirmed.map(|folder| ConfirmedTime::at(folder.join("time")));
     let clock = HostClock::new(confirmed.as_ref().and_then(ConfirmedTime::load));
     let clock = Arc::new(clock);
+    if clock.trusted().is_none() {
+        context.console.warn(
+            &format!(
+                "this machine's clock is wrong: it is {} at the earliest, which is taken for now",
+                clock.floor()
+            ),
+            "set the clock, or let --correct-clock sign with the service's time",
+        );
+    }
     let mut identity = identity::open(&plan.identity, clock.trusted(), context)?;
     let session = &plan.session;
     let transport = HttpTransport::new(

@@ -357,3 +357,27 @@ fn an_unverified_service_is_warned_of_loudly() {
         ran.stderr
     );
 }
+
+#[test]
+fn a_clock_that_is_behind_what_has_passed() {
+    let workshop = workshop();
+    // What a service has confirmed, tomorrow.
+    let tomorrow = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970")
+        .as_secs()
+        + 86_400;
+    workshop.write("time", tomorrow.to_string());
+    workshop.certificate("hub", "hub", "-sha256 -days 0", LEAF);
+    let service = Service::start([created()]);
+    let mut command = complete(&workshop, &service, &[]);
+    // The certificate has expired by then, but nobody knows what time it is.
+    let ran = run(command.env("STATE_DIRECTORY", workshop.path("")));
+    succeeded(&ran);
+    assert!(
+        ran.stderr
+            .starts_with("warning: this machine's clock is wrong"),
+        "{}",
+        ran.stderr
+    );
+}
