@@ -4,7 +4,8 @@ use core::fmt::Write as _;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::string::String;
-use std::{format, vec};
+use std::vec::Vec;
+use std::{env, format, vec};
 
 use clap::Command;
 
@@ -13,11 +14,21 @@ use super::error::CliError;
 use super::plan::{Plan, REQUIRED};
 use super::sources::Sources;
 use super::{flags, parse};
+use crate::core::create_session;
+use crate::core::text::Printable;
 use crate::host::config::Setting;
+use crate::host::document;
 
 /// One line about it.
 pub const ABOUT: &str =
     "Show what each setting resolves to, and where it comes from (config check)";
+
+/// The variables that are no settings of an identity.
+const GENERAL_VARIABLES: [&str; 3] = [
+    "KEYSTEAD_CONFIG",
+    "KEYSTEAD_IDENTITY",
+    "KEYSTEAD_ERROR_FORMAT",
+];
 
 /// Runs `config check`.
 ///
@@ -36,6 +47,7 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
     let Some(("check", matches)) = matches.subcommand() else {
         return Ok(ExitCode::SUCCESS);
     };
+    warn_of_unknown_variables(context);
     // An identity is always looked for: the file is what is to be checked.
     let sources = Sources::new(matches, context).with_file()?;
     let mut text = settings(&sources);
@@ -45,6 +57,24 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
     }
     context::print(text.as_bytes())?;
     plan.map(|_| ExitCode::SUCCESS)
+}
+
+/// Commands ignore variables that are none of theirs; here a mistyped one shows.
+fn warn_of_unknown_variables(context: &Context<'_>) {
+    let mut known: Vec<String> = GENERAL_VARIABLES.map(String::from).into();
+    known.extend(Setting::ALL.map(Setting::variable));
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy();
+        if !name.starts_with("KEYSTEAD_") || known.iter().any(|known| *known == name) {
+            continue;
+        }
+        let nearest = document::nearest(&name, known.iter().map(String::as_str));
+        let remedy = nearest.map(|nearest| format!("did you mean {nearest}?"));
+        context.console.warn(
+            &format!("the variable {} means nothing", Printable(&name)),
+            remedy.as_deref().unwrap_or_default(),
+        );
+    }
 }
 
 fn settings(sources: &Sources<'_>) -> String {
@@ -82,7 +112,7 @@ fn derived(plan: &Plan) -> String {
     };
     format!(
         "\n  requests go to          {}\n  signed for the region   {}\n  credentials live for    {} s\n  proxy                   {proxy}\n",
-        session.endpoint.url(crate::core::create_session::PATH),
+        session.endpoint.url(create_session::PATH),
         session.region,
         session.duration,
     )

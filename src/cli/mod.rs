@@ -123,7 +123,10 @@ fn dispatch(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, C
         return (found.run)(arguments, context);
     }
     if LATER.contains(&name.as_ref()) {
-        return Err(flags::not_built_yet("the command", &name));
+        return Err(CliError::usage(
+            format!("not built yet: the command {name}"),
+            "`keystead credential-process` gives credentials whenever a program asks for them",
+        ));
     }
     let remedy = match document::nearest(&name, SUBCOMMANDS.iter().map(|known| known.name)) {
         Some(near) => format!("did you mean `{near}`?"),

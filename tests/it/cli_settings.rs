@@ -317,7 +317,7 @@ fn commands_and_help() {
     assert_eq!(ran(&["version"]).stdout, version);
     assert_eq!(ran(&["--version"]).stdout, version);
     ran(&["credental-process"]).failed(2, "did you mean `credential-process`?");
-    ran(&["serve"]).failed(2, "not built yet: the command (serve)");
+    ran(&["serve"]).failed(2, "not built yet: the command serve");
 }
 
 #[test]
@@ -342,6 +342,18 @@ fn config_check_shows_no_secret() {
     assert_eq!(ran.code, 2);
     assert!(ran.stdout.contains("…@proxy:3128"), "{}", ran.stdout);
     assert!(!(ran.stdout + &ran.stderr).contains("hunter2"));
+}
+
+#[test]
+fn config_check_finds_mistyped_variables() {
+    let home = home();
+    let mut command = command(home.path(), &["config", "check"]);
+    let ran = run(command.env("KEYSTEAD_ROLE_ARM", ROLE));
+    assert!(
+        ran.stderr.contains("did you mean KEYSTEAD_ROLE_ARN?"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]

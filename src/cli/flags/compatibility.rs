@@ -1,0 +1,107 @@
+//! The flags of AWS's helper that keystead only takes for compatibility.
+
+use std::ffi::OsStr;
+use std::format;
+
+use clap::{Arg, ArgMatches};
+
+use super::super::error::CliError;
+use super::{parse_switch, value, with_value};
+use crate::host::config::Setting;
+
+const HEADING: &str = "For compatibility with aws_signing_helper";
+
+/// A flag of AWS's helper that keystead has a better way for, or that is for keys that it cannot use
+/// yet.
+struct Flag {
+    name: &'static str,
+    value: Option<&'static str>,
+    /// What it is for, if keystead cannot do that yet.
+    later: Option<&'static str>,
+    help: &'static str,
+}
+
+impl Flag {
+    fn arg(&self) -> Arg {
+        let arg = Arg::new(self.name)
+            .long(self.name)
+            .help(self.help)
+            .help_heading(HEADING)
+            .hide(self.later.is_some());
+        with_value(arg, self.value)
+    }
+}
+
+/// The flag for a password on the command line.
+pub const PKCS8_PASSWORD: &str = "pkcs8-password";
+
+const STORES: Option<&str> = Some("certificate stores of the operating system");
+const TOKENS: Option<&str> = Some("PKCS#11 tokens");
+const TPM: Option<&str> = Some("TPM keys");
+
+const fn later(
+    name: &'static str,
+    value: Option<&'static str>,
+    later: Option<&'static str>,
+) -> Flag {
+    Flag {
+        name,
+        value,
+        later,
+        help: "",
+    }
+}
+
+const FLAGS: [Flag; 9] = [
+    Flag {
+        name: PKCS8_PASSWORD,
+        value: Some("PASSWORD"),
+        later: None,
+        help: "Password of the private key, where other users can see it. --password-source is the \
+               better way",
+    },
+    later("cert-selector", Some("SELECTOR"), STORES),
+    later("system-store-name", Some("NAME"), STORES),
+    later("system-store-location", Some("LOCATION"), STORES),
+    later("use-latest-expiring-certificate", None, STORES),
+    later("pkcs11-lib", Some("FILE"), TOKENS),
+    later("reuse-pin", None, TOKENS),
+    later("tpm-key-password", Some("PASSWORD"), TPM),
+    later("no-tpm-key-password", None, TPM),
+];
+
+/// Those that go together with `settings`: a command that opens no key takes no password.
+pub fn flags(settings: &[Setting]) -> impl Iterator<Item = Arg> {
+    let opens_key = settings.contains(&Setting::PasswordSource);
+    let flags = FLAGS.iter();
+    flags
+        .filter(move |flag| flag.later.is_some() || opens_key)
+        .map(Flag::arg)
+}
+
+/// Refuses what was given of the flags that are for later.
+///
+/// # Errors
+/// [`CliError`], naming the first of them.
+pub fn refuse_unsupported(matches: &ArgMatches) -> Result<(), CliError> {
+    for flag in &FLAGS {
+        let Some(what) = flag.later else { continue };
+        let off = |value: &OsStr| parse_switch(value) == Some(false);
+        match value(matches, flag.name) {
+            Some(given) if flag.value.is_some() || !off(given) => {
+                return Err(not_built_yet(what, &format!("--{}", flag.name)));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The error for keys that keystead cannot use yet; `named` is the flag or the URI that asked for
+/// them.
+pub fn not_built_yet(what: &str, named: &str) -> CliError {
+    CliError::usage(
+        format!("not built yet: {what} ({named})"),
+        "keys and certificates in files work: --certificate and --key",
+    )
+}

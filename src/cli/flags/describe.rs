@@ -1,0 +1,136 @@
+//! What people read of each [`Setting`] in a command's help.
+
+use crate::host::config::Setting;
+
+/// Heading: certificate and key.
+pub const IDENTITY: &str = "Identity";
+/// Heading: what is asked for.
+pub const AWS: &str = "AWS";
+/// Heading: how the service is reached.
+pub const NETWORK: &str = "Network";
+/// Heading: what is printed.
+pub const OUTPUT: &str = "Output";
+
+/// How people see a flag: the heading that it stands under, what its value is called (switches have
+/// none), and what it does.
+pub struct Description {
+    /// The heading.
+    pub heading: &'static str,
+    /// What its value is called.
+    pub value: Option<&'static str>,
+    /// What it does.
+    pub help: &'static str,
+}
+
+/// How people see the flag of a setting.
+pub fn describe(setting: Setting) -> Description {
+    let flag = |heading, value, help| Description {
+        heading,
+        value: Some(value),
+        help,
+    };
+    let switch = |heading, help| Description {
+        heading,
+        value: None,
+        help,
+    };
+    match setting {
+        Setting::Certificate => flag(
+            IDENTITY,
+            "FILE",
+            "Certificate, chain of certificates, or PKCS#12 file",
+        ),
+        Setting::Key => flag(
+            IDENTITY,
+            "FILE",
+            "Private key; not needed where the certificate's file holds it",
+        ),
+        Setting::Intermediates => flag(
+            IDENTITY,
+            "FILE",
+            "Certificates between the certificate and the trust anchor",
+        ),
+        Setting::PasswordSource => flag(
+            IDENTITY,
+            "SOURCE",
+            "Where the key's password comes from: file:PATH, env:NAME, fd:N, cred:NAME (systemd), \
+             cmd:PROGRAM, or prompt",
+        ),
+        Setting::SkipCertificateRules => switch(
+            IDENTITY,
+            "Send the certificate even if Roles Anywhere is going to refuse it",
+        ),
+        Setting::Strict => switch(
+            IDENTITY,
+            "Refuse key files that others can read, and passwords on the command line",
+        ),
+        Setting::TrustAnchorArn => flag(AWS, "ARN", "Trust anchor that the certificate chains to"),
+        Setting::ProfileArn => flag(AWS, "ARN", "Profile that lists the role"),
+        Setting::RoleArn => flag(AWS, "ARN", "Role to assume"),
+        Setting::SessionDuration => flag(
+            AWS,
+            "DURATION",
+            "How long the credentials live, 15m to 12h, as 30m or in seconds [default: 1h]",
+        ),
+        Setting::RoleSessionName => flag(
+            AWS,
+            "NAME",
+            "Name of the session; the profile has to allow it",
+        ),
+        Setting::Region => flag(
+            AWS,
+            "REGION",
+            "Region to sign for and send to [default: the trust anchor's]",
+        ),
+        Setting::Endpoint => flag(
+            AWS,
+            "URL",
+            "Another endpoint: a VPC endpoint, keystead sandbox",
+        ),
+        Setting::Fips => switch(AWS, "Use the region's FIPS endpoint"),
+        Setting::DualStack => switch(AWS, "Use the region's dual-stack (IPv6) endpoint"),
+        Setting::CaBundle => flag(
+            NETWORK,
+            "FILE",
+            "Trust these root certificates instead of the system's [also: AWS_CA_BUNDLE]",
+        ),
+        Setting::WithProxy => switch(
+            NETWORK,
+            "Use the proxy that HTTPS_PROXY, HTTP_PROXY and NO_PROXY name",
+        ),
+        Setting::Proxy => flag(NETWORK, "URL", "Use this proxy"),
+        Setting::ConnectTimeout => flag(
+            NETWORK,
+            "DURATION",
+            "How long a connection may take to be made [default: 10s]",
+        ),
+        Setting::Timeout => flag(
+            NETWORK,
+            "DURATION",
+            "How long all attempts together may take [default: 60s]",
+        ),
+        Setting::MaxAttempts => flag(
+            NETWORK,
+            "COUNT",
+            "How often a request is sent before it is given up [default: 3]",
+        ),
+        Setting::NoVerifySsl => switch(
+            NETWORK,
+            "Do not verify the service's certificate: whoever is in between can take the \
+             credentials. --ca-bundle is the better way",
+        ),
+        Setting::AllowHttp => switch(
+            NETWORK,
+            "Allow an http:// endpoint on another machine: credentials cross the network in clear",
+        ),
+        Setting::CorrectClock => switch(
+            NETWORK,
+            "Where this machine's clock is wrong, sign with the service's",
+        ),
+        Setting::StateDir => flag(
+            NETWORK,
+            "DIRECTORY",
+            "Where the last verified time is kept [also: STATE_DIRECTORY]",
+        ),
+    }
+}
