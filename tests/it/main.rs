@@ -3,6 +3,7 @@
 mod ca;
 mod cli_credential_process;
 mod cli_diagnostics;
+mod cli_https;
 mod cli_settings;
 mod cli_vectors;
 mod core_properties;

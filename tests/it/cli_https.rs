@@ -1,0 +1,105 @@
+//! `keystead credential-process` against the sandbox, over HTTPS: whom it trusts, and what becomes of
+//! a wrong clock.
+
+use std::process::Command;
+
+use keystead::sandbox::{Config, Running, Sandbox, SandboxClock};
+use serde_json::Value;
+
+use crate::support::openssl::{CA, LEAF, P256, Workshop};
+use crate::support::program::{Ran, command, run};
+
+/// A device, and a sandbox that trusts its CA; the sandbox's own CA is in `sandbox.pem`.
+struct Scene {
+    workshop: Workshop,
+    sandbox: Running,
+}
+
+impl Scene {
+    fn new(clock: SandboxClock) -> Self {
+        let workshop = Workshop::new();
+        for name in ["root", "hub"] {
+            workshop.key(name, P256);
+        }
+        let root = workshop.certificate("root", "root", "-sha256", CA);
+        workshop.certificate("hub", "root", "-sha256", LEAF);
+        let root = keystead::backend::file::read_certificates(&root)
+            .expect("a certificate")
+            .swap_remove(0);
+        let config = Config {
+            clock,
+            ..Config::ready_made(root, None).expect("policies")
+        };
+        let sandbox = Sandbox::start(config).expect("it starts");
+        workshop.write("sandbox.pem", sandbox.ca_pem().expect("HTTPS"));
+        Self { workshop, sandbox }
+    }
+
+    fn command(&self, more: &[&str]) -> Command {
+        let account = &self.sandbox.config().account;
+        let arguments = [
+            "credential-process".to_owned(),
+            "--certificate=hub.pem".to_owned(),
+            "--key=hub.key".to_owned(),
+            format!("--trust-anchor-arn={}", account.trust_anchors[0].arn),
+            format!("--profile-arn={}", account.profiles[0].arn),
+            format!("--role-arn={}", account.roles[0].arn),
+            format!("--endpoint={}", self.sandbox.url()),
+            "--max-attempts=1".to_owned(),
+        ];
+        let arguments = arguments
+            .iter()
+            .map(String::as_str)
+            .chain(more.iter().copied());
+        let arguments: Vec<&str> = arguments.collect();
+        command(&self.workshop.path(""), &arguments)
+    }
+
+    fn run(&self, more: &[&str]) -> Ran {
+        run(&mut self.command(more))
+    }
+}
+
+#[track_caller]
+fn has_credentials(ran: &Ran) {
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let document: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+    assert!(document["SessionToken"].is_string());
+}
+
+#[test]
+fn whom_it_trusts() {
+    let scene = Scene::new(SandboxClock::system());
+    has_credentials(&scene.run(&["--ca-bundle=sandbox.pem"]));
+    let mut command = scene.command(&[]);
+    has_credentials(&run(command.env("AWS_CA_BUNDLE", "sandbox.pem")));
+    scene.run(&[]).failed(5, "--ca-bundle FILE");
+    scene.run(&["--ca-bundle=root.pem"]).failed(5, "TLS");
+    scene.run(&["--ca-bundle=none.pem"]).failed(5, "none.pem");
+    let unverified = scene.run(&["--no-verify-ssl"]);
+    has_credentials(&unverified);
+    assert!(
+        unverified.stderr.contains("IS NOT VERIFIED"),
+        "{}",
+        unverified.stderr
+    );
+}
+
+#[test]
+fn a_wrong_clock_is_said_and_can_be_corrected() {
+    let clock = SandboxClock::system();
+    clock.advance(1800);
+    let scene = Scene::new(clock);
+    let wrong = scene.run(&["--ca-bundle=sandbox.pem"]);
+    wrong.failed(6, "clock is 30 minutes behind the service's");
+    // Without verification nobody can move the clock.
+    let unverified = scene.run(&["--no-verify-ssl", "--correct-clock"]);
+    unverified.failed(6, "30 minutes");
+    let corrected = scene.run(&["--ca-bundle=sandbox.pem", "--correct-clock", "--debug"]);
+    has_credentials(&corrected);
+    assert!(
+        corrected.stderr.contains("seconds are added"),
+        "{}",
+        corrected.stderr
+    );
+}
