@@ -117,6 +117,16 @@ impl Directory {
         })
     }
 
+    /// The file of the root's certificate in `path`.
+    pub fn root_certificate_path(path: &Path) -> PathBuf {
+        path.join(ROOT).with_extension("pem")
+    }
+
+    /// The file of the last revocation list in `path`.
+    pub fn revocation_list_path(path: &Path) -> PathBuf {
+        path.join(CRL)
+    }
+
     /// The authority itself.
     pub fn authority(&self) -> &Authority {
         &self.authority
@@ -230,7 +240,7 @@ impl Directory {
             now,
             until,
         )?;
-        let path = self.path.join(CRL);
+        let path = Self::revocation_list_path(&self.path);
         // A number that is skipped does no harm; one that is used twice does.
         self.write_index()?;
         replace(&path, pem("X509 CRL", &list)?.as_bytes())?;

@@ -143,7 +143,8 @@ impl<'a> Table<'a> {
         )
     }
 
-    /// The tables below `key`, with their names: all `[identity.NAME]` for `identity`.
+    /// The tables below `key`, with their names, in the order of the document: all `[identity.NAME]`
+    /// for `identity`.
     ///
     /// # Errors
     /// If there is something else than tables.
@@ -152,7 +153,9 @@ impl<'a> Table<'a> {
             return Ok(Vec::new());
         };
         let mut tables = Vec::new();
-        for (name, value) in parent.entries {
+        let mut entries: Vec<_> = parent.entries.into_iter().collect();
+        entries.sort_by_key(|(name, _)| name.span().start);
+        for (name, value) in entries {
             let path = format!("{}.{}", parent.path, name.get_ref());
             let DeValue::Table(table) = value.into_inner() else {
                 let what = format!("`{path}` has to be a table, [{path}]");
@@ -265,7 +268,7 @@ strict = true
 roles = ["A", "B"]
 session-duration = "30m"
 
-[profile.other]
+[profile.another]
 session-duration = 900
 "#;
 

@@ -45,6 +45,8 @@ pub struct TrustAnchor {
 /// A profile: which roles, for how long, with which session policy.
 #[derive(Debug, Clone)]
 pub struct Profile {
+    /// What the sandbox's own files call it.
+    pub name: String,
     /// Its ARN.
     pub arn: String,
     /// The ARNs of the roles that may be assumed through it.
@@ -145,9 +147,10 @@ impl Role {
 impl Profile {
     /// A profile of `account` for these roles, with AWS's defaults: an hour, no session names, no
     /// session policy.
-    pub fn new(account: &Account, id: &str, roles: &[&str]) -> Self {
+    pub fn new(account: &Account, name: &str, roles: &[&str]) -> Self {
         Self {
-            arn: account.profile_arn(id),
+            name: name.to_owned(),
+            arn: account.profile_arn(name),
             roles: roles.iter().map(|name| account.role_arn(name)).collect(),
             duration_seconds: 3600,
             accept_role_session_name: false,

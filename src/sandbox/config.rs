@@ -257,7 +257,10 @@ fn profile(
     let id = table.string("id")?;
     let roles = table.strings("roles")?;
     let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
-    let mut profile = Profile::new(account, id.as_deref().unwrap_or(name), &roles);
+    let mut profile = Profile::new(account, name, &roles);
+    if let Some(id) = id {
+        profile.arn = account.profile_arn(&id);
+    }
     if let Some(unknown) = profile
         .roles
         .iter()

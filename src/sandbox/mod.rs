@@ -7,9 +7,11 @@
 
 pub mod account;
 mod authorization;
+mod client_files;
 mod clock;
 mod config;
 mod create_session;
+pub mod device;
 mod faults;
 mod policy;
 mod record;
@@ -43,6 +45,7 @@ use self::tls::Tls;
 
 use crate::core::time::Clock as _;
 
+pub use self::client_files::ClientFiles;
 pub use self::clock::SandboxClock;
 pub use self::config::{Config, ConfigError, Scheme};
 pub use self::faults::{Fault, Faults, InvalidFault, ScheduledFault};
@@ -78,6 +81,10 @@ pub enum StartError {
     Storage(String),
     /// The server's own certificate cannot be made.
     Tls(String),
+    /// The authority that is to be the trust anchor, or the device's certificate.
+    Authority(String),
+    /// A file for clients cannot be written.
+    Write(PathBuf, io::Error),
     /// The system refuses a thread, a temporary directory or the like.
     System(io::Error),
 }
@@ -94,6 +101,8 @@ impl fmt::Display for StartError {
                 write!(f, "the bucket {} cannot be made: {error}", path.display())
             }
             Self::Storage(error) => write!(f, "the directory for objects: {error}"),
+            Self::Authority(error) => f.write_str(error),
+            Self::Write(path, error) => write!(f, "{} cannot be written: {error}", path.display()),
             Self::Tls(error) => write!(f, "the server's certificate cannot be made: {error}"),
             Self::System(error) => write!(f, "the sandbox cannot start: {error}"),
         }

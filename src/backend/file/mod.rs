@@ -9,7 +9,7 @@ mod ec;
 mod encryption;
 mod error;
 mod ml_dsa;
-pub(crate) mod pem;
+mod pem;
 mod permissions;
 mod pkcs12;
 mod private_key;

@@ -1,18 +1,17 @@
 //! Revocation by the CRLs of a trust anchor.
 
 use std::format;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::string::{String, ToString as _};
-use std::vec;
 use std::vec::Vec;
 
 use der::pem::PemLabel as _;
 use der::{Decode as _, Encode as _, Header, Reader as _, SliceReader};
+use x509_cert::certificate::Rfc5280;
 use x509_cert::crl::CertificateList;
 
 use super::Refusal;
-use crate::backend::file::pem;
+use crate::backend::file::read_document;
 use crate::backend::signature;
 use crate::core::text::Hex;
 use crate::core::x509::{AlgorithmIdentifier, Certificate};
@@ -23,55 +22,32 @@ use crate::core::x509::{AlgorithmIdentifier, Certificate};
 /// # Errors
 /// [`Refusal`] if one is revoked, or if a CRL cannot be used: revocation must not fail silently.
 pub(super) fn check(path: &[Certificate<'_>], crls: &[PathBuf]) -> Result<(), Refusal> {
-    for file in crls {
+    // A file that is not there revokes nothing: an authority's first list may be still to come.
+    for file in crls.iter().filter(|file| file.exists()) {
         let unusable = |error: String| {
             let reason = format!("the CRL {} cannot be used: {error}", file.display());
             Refusal::untrusted(reason)
         };
-        for der in read(file).map_err(unusable)? {
-            let crl = Crl::from_der(&der).map_err(|error| unusable(error.to_string()))?;
-            for link in path.windows(2) {
-                let [certificate, issuer] = link else {
-                    continue;
-                };
-                if crl.issuer != issuer.subject {
-                    continue;
-                }
-                crl.verify(issuer)
-                    .map_err(|error| unusable(error.to_string()))?;
-                if crl.revokes(certificate) {
-                    let serial = Hex(certificate.serial);
-                    let reason = format!("{} lists the serial number {serial}", file.display());
-                    return Err(Refusal::access_denied("Certificate revoked", reason));
-                }
+        let der = read_document(file, CertificateList::<Rfc5280>::PEM_LABEL)
+            .map_err(|error| unusable(error.to_string()))?;
+        let crl = Crl::from_der(&der).map_err(|error| unusable(error.to_string()))?;
+        for link in path.windows(2) {
+            let [certificate, issuer] = link else {
+                continue;
+            };
+            if crl.issuer != issuer.subject {
+                continue;
+            }
+            crl.verify(issuer)
+                .map_err(|error| unusable(error.to_string()))?;
+            if crl.revokes(certificate) {
+                let serial = Hex(certificate.serial);
+                let reason = format!("{} lists the serial number {serial}", file.display());
+                return Err(Refusal::access_denied("Certificate revoked", reason));
             }
         }
     }
     Ok(())
-}
-
-/// The DER of the CRLs in a file; none if the file is not there.
-fn read(path: &Path) -> Result<Vec<Vec<u8>>, String> {
-    let contents = match std::fs::read(path) {
-        Ok(contents) => contents,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(format!("{error}")),
-    };
-    if !pem::is_pem(&contents) {
-        return Ok(vec![contents]);
-    }
-    let mut lists = Vec::new();
-    for block in pem::blocks(&contents) {
-        let block = block.map_err(|error| format!("{error}"))?;
-        if block.label == <CertificateList>::PEM_LABEL {
-            let der = block.decode().map_err(|error| format!("{error}"))?;
-            lists.push(der.to_vec());
-        }
-    }
-    if lists.is_empty() {
-        return Err("it holds no PEM block `X509 CRL`".into());
-    }
-    Ok(lists)
 }
 
 struct Crl<'a> {
