@@ -16,6 +16,8 @@ mod plan;
 mod proxy;
 mod read_certificate_data;
 mod refusal;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 mod sign_string;
 mod sources;
 
@@ -67,6 +69,12 @@ const SUBCOMMANDS: &[Subcommand] = &[
         name: "ca",
         about: ca::ABOUT,
         run: ca::run,
+    },
+    #[cfg(feature = "sandbox")]
+    Subcommand {
+        name: "sandbox",
+        about: sandbox::ABOUT,
+        run: sandbox::run,
     },
     Subcommand {
         name: "version",

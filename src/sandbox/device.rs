@@ -7,7 +7,9 @@ use std::vec::Vec;
 
 use super::StartError;
 use crate::backend::file::read_certificates;
-use crate::ca::{self, CertifiedKey, Directory, KeyType, NewAuthority, Subject, Template, Usage, Validity};
+use crate::ca::{
+    self, CertifiedKey, Directory, KeyType, NewAuthority, Subject, Template, Usage, Validity,
+};
 use crate::core::time::UnixTime;
 
 /// What a trust anchor is made from.
@@ -77,7 +79,13 @@ pub fn in_state(state: &Path, now: UnixTime) -> Result<(Authority, ClientIdentit
     Ok((Authority::of_directory(&directory)?, identity))
 }
 
-fn issue(directory: &Path, certificate: &Path, key: &Path, now: UnixTime) -> Result<(), ca::Error> {
+fn issue(
+    directory: &Path,
+    subject: Subject,
+    certificate: &Path,
+    key: &Path,
+    now: UnixTime,
+) -> Result<(), ca::Error> {
     let template = Template {
         usage: Usage::Client,
         subject,

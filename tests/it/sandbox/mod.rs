@@ -1,6 +1,7 @@
 //! The local double of AWS: what it takes, what it refuses and in which words.
 
 mod client;
+mod command;
 mod create_session;
 mod faults;
 mod fixture;
