@@ -9,6 +9,7 @@ use embedded_io::{ErrorKind, ErrorType, Read, Write};
 use keystead::backend::BoxedSigner;
 use keystead::backend::file::{open_key, open_pkcs12, read_certificates};
 use keystead::backend::secret::{Secret, SecretError};
+use keystead::ca::{CertificateRequest, Subject};
 use keystead::core::create_session::parse_answer;
 use keystead::core::http::stream::StreamTransport;
 use keystead::core::http::{Body, Collected, Request, Transport as _};
@@ -16,6 +17,8 @@ use keystead::core::time::UnixTime;
 use keystead::core::x509::{Certificate, PublicKeyInfo};
 use keystead::host::arn::{Arn, SessionArns};
 use keystead::host::config::Config;
+use keystead::host::selector::Selector;
+use keystead::host::x509_text::{NameText, attributes};
 
 type Target = fn(&[u8]);
 
@@ -23,12 +26,15 @@ type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("arn", arn),
     ("certificate", certificate),
+    ("certificate_request", certificate_request),
     ("config", config),
     ("http_answer", http_answer),
     ("pem", pem),
     ("pkcs12", pkcs12),
     ("private_key", private_key),
+    ("selector", selector),
     ("session_answer", session_answer),
+    ("subject", subject),
 ];
 
 pub fn arn(data: &[u8]) {
@@ -52,8 +58,16 @@ pub fn certificate(data: &[u8]) {
     };
     assert_eq!(certificate.der, data);
     assert!(!certificate.serial.is_empty());
+    let _ = attributes(certificate.subject).map(|name| NameText(&name).to_string());
     if certificate.key_kind().is_some() {
         assert!(PublicKeyInfo::from_der(certificate.public_key).is_ok());
+    }
+}
+
+/// A certificate request, DER.
+pub fn certificate_request(data: &[u8]) {
+    if let Ok(request) = CertificateRequest::from_der(data) {
+        assert!(PublicKeyInfo::from_der(&request.public_key).is_ok());
     }
 }
 
@@ -142,6 +156,18 @@ fn in_file<T>(data: &[u8], read: impl FnOnce(&Path) -> T) -> T {
     read(file.path())
 }
 
+/// A certificate selector in both of its forms.
+pub fn selector(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else {
+        return;
+    };
+    for selector in [text.parse::<Selector>(), Selector::from_json(text)] {
+        if let Err(error) = selector {
+            assert!(!error.to_string().is_empty());
+        }
+    }
+}
+
 /// The first byte is the room for unescaped text.
 pub fn session_answer(data: &[u8]) {
     let Some((&room, body)) = data.split_first() else {
@@ -191,5 +217,15 @@ impl Write for Stream<'_> {
 
     fn flush(&mut self) -> Result<(), ErrorKind> {
         Ok(())
+    }
+}
+
+/// A subject as a flag writes it.
+pub fn subject(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(subject) = text.parse::<Subject>() {
+        assert_eq!(subject.to_string().parse(), Ok(subject));
     }
 }

@@ -20,12 +20,12 @@ use super::certificate::{certificate_pem, pem};
 use super::files::{Access, NewFiles, replace};
 use super::index::Index;
 use super::{
-    Authority, Error, KeyType, PrivateKey, Reason, Record, Revocation, Serial, Subject, Template,
-    Validity,
+    Authority, Error, KeyType, PrivateKey, Reason, Record, Revocation, Subject, Template, Validity,
 };
 use crate::backend::file::{open_key, read_certificates};
 use crate::core::time::UnixTime;
 use crate::core::x509::Certificate;
+use crate::host::serial::Serial;
 
 /// An authority in a directory, open for one process at a time.
 pub struct Directory {

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use crate::backend::file::OpenError;
 
-use super::Serial;
 use crate::core::key::SignError;
 use crate::core::time::UnixTime;
 use crate::core::x509::CertificateError;
+use crate::host::serial::Serial;
 
 /// Why the authority did not do what it was asked to do.
 #[derive(Debug)]

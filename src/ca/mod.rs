@@ -24,7 +24,7 @@ pub use certificate::{Template, Usage, certificate_pem};
 pub use crl::{Reason, Revoked};
 pub use directory::{CertifiedKey, Directory, NewAuthority};
 pub use error::Error;
-pub use index::{NotASerial, Record, Revocation, Serial, Status};
+pub use index::{Record, Revocation, Status};
 pub use key::{KeyType, PrivateKey};
 pub use request::{CertificateRequest, RequestError};
 pub use subject::{Subject, SubjectError};

@@ -135,9 +135,11 @@ impl FromStr for Subject {
 
 /// Reads `CN=value` up to the `,` or `+` that ends it.
 fn read_attribute(text: &str) -> Result<(AttributeTypeAndValue, &str), SubjectError> {
-    let text = text.trim_start();
+    let text = text.trim_start_matches(' ');
     let (name, rest) = match text.find(['=', ',', '+']) {
-        Some(end) if text[end..].starts_with('=') => (text[..end].trim(), &text[end + 1..]),
+        Some(end) if text[end..].starts_with('=') => {
+            (text[..end].trim_matches(' '), &text[end + 1..])
+        }
         _ if text.is_empty() => return Err(SubjectError::Empty),
         _ => return Err(SubjectError::NoEquals(text.to_string())),
     };
@@ -145,7 +147,7 @@ fn read_attribute(text: &str) -> Result<(AttributeTypeAndValue, &str), SubjectEr
         .iter()
         .find(|attribute| attribute.name.eq_ignore_ascii_case(name))
         .ok_or_else(|| unknown(name))?;
-    let (value, rest) = read_value(rest.trim_start())?;
+    let (value, rest) = read_value(rest.trim_start_matches(' '))?;
     attribute.check(&value)?;
     let value = Any::new(attribute.tag, value.as_bytes()).map_err(|_| SubjectError::Encoding)?;
     let oid = attribute.oid;

@@ -18,6 +18,7 @@ mod read_certificate_data;
 mod refusal;
 #[cfg(feature = "sandbox")]
 mod sandbox;
+mod selector;
 mod sign_string;
 mod sources;
 

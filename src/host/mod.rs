@@ -9,6 +9,8 @@ pub mod endpoint;
 pub mod remedy;
 mod roots;
 pub mod rules;
+pub mod selector;
+pub mod serial;
 pub mod session;
 pub mod tls;
 pub mod transport;

@@ -197,25 +197,19 @@ fn write_der(f: &mut fmt::Formatter<'_>, value: &str) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base64ct::{Base64, Encoding as _};
     use std::format;
     use std::string::ToString as _;
 
     /// A certificate made by OpenSSL, and what the helper's code prints for it.
     #[test]
     fn certificate_data() {
-        const CERTIFICATE: &str = "MIIBUTCB+KADAgECAgkA8eLTxLWml4gwCgYIKoZIzj0EAwIwDjEMMAoGA1UEAwwDaHViMB4XDTI2MTEyMjA2\
-             MzM0N1oXDTM2MTExOTA2MzM0N1owDjEMMAoGA1UEAwwDaHViMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE\
-             eASisf75Y1wwGR6CNKkYh42oMrnKmShN6HAsUXVytNofhc2Ze3vi36W4saQfzsrRnoLrK0+GQdxKxGflqKsT\
-             z6M/MD0wDAYDVR0TAQH/BAIwADAOBgNVHQ8BAf8EBAMCB4AwHQYDVR0OBBYEFFZZ3HD6GUUSvO1SYmp/s2Jz\
-             AQhMMAoGCCqGSM49BAMCA0gAMEUCIQDMTwZXQSVaZPGftxXpOkcnzuRxWk03GfsY/C/h/ku/EgIgBllqeWsU\
-             kctkVfL/5pNl/yhe6FXhxLdoaZhjEH3cE+A=";
-        let der = Base64::decode_vec(CERTIFICATE).unwrap();
-        let certificate = Certificate::from_der(&der).unwrap();
+        const CERTIFICATE: &[u8] = include_bytes!("../../tests/fixtures/hub.der");
+        let certificate = Certificate::from_der(CERTIFICATE).unwrap();
+        let base64 = Base64Text(CERTIFICATE);
         assert_eq!(
             CertificateData(&certificate).to_string(),
             format!(
-                "{{\"keyType\":\"EC\",\"certificateData\":\"{CERTIFICATE}\",\
+                "{{\"keyType\":\"EC\",\"certificateData\":\"{base64}\",\
                  \"serialNumber\":\"17429726349691885448\",\
                  \"supportedAlgorithms\":[\"ECSHA256\",\"ECSHA384\",\"ECSHA512\"]}}"
             )

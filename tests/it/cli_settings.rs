@@ -111,7 +111,12 @@ fn each_wrong_value_is_named_by_its_flag() {
         ),
         (
             "--cert-selector",
-            "Key=x",
+            "Key=x509subject,Value=CN=hub",
+            "did you mean x509Subject?",
+        ),
+        (
+            "--cert-selector",
+            "Key=x509Subject,Value=CN=hub",
             "not built yet: certificate stores of the operating system",
         ),
         (

@@ -18,10 +18,11 @@ use super::error::{CliError, Exit};
 use super::{identity, parse};
 use crate::backend::file::read_document;
 use crate::ca::{
-    CertificateRequest, CertifiedKey, Directory, Error, NewAuthority, Serial, Subject, Template,
-    Usage, Validity,
+    CertificateRequest, CertifiedKey, Directory, Error, NewAuthority, Subject, Template, Usage,
+    Validity,
 };
 use crate::core::time::UnixTime;
+use crate::host::serial::Serial;
 
 /// One line about it.
 pub const ABOUT: &str = "Run a certificate authority for development";

@@ -6,6 +6,7 @@ use std::format;
 use clap::{Arg, ArgMatches};
 
 use super::super::error::CliError;
+use super::super::selector;
 use super::{parse_switch, value, with_value};
 use crate::host::config::Setting;
 
@@ -35,6 +36,8 @@ impl Flag {
 /// The flag for a password on the command line.
 pub const PKCS8_PASSWORD: &str = "pkcs8-password";
 
+const CERT_SELECTOR: &str = "cert-selector";
+
 const STORES: Option<&str> = Some("certificate stores of the operating system");
 const TOKENS: Option<&str> = Some("PKCS#11 tokens");
 const TPM: Option<&str> = Some("TPM keys");
@@ -60,7 +63,7 @@ const FLAGS: [Flag; 9] = [
         help: "Password of the private key, where other users can see it. --password-source is the \
                better way",
     },
-    later("cert-selector", Some("SELECTOR"), STORES),
+    later(CERT_SELECTOR, Some("SELECTOR"), STORES),
     later("system-store-name", Some("NAME"), STORES),
     later("system-store-location", Some("LOCATION"), STORES),
     later("use-latest-expiring-certificate", None, STORES),
@@ -89,6 +92,9 @@ pub fn refuse_unsupported(matches: &ArgMatches) -> Result<(), CliError> {
         let off = |value: &OsStr| parse_switch(value) == Some(false);
         match value(matches, flag.name) {
             Some(given) if flag.value.is_some() || !off(given) => {
+                if flag.name == CERT_SELECTOR {
+                    selector::read(given)?;
+                }
                 return Err(not_built_yet(what, &format!("--{}", flag.name)));
             }
             _ => {}
