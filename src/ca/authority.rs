@@ -63,12 +63,8 @@ impl Authority {
         path_len: u8,
         validity: Validity,
     ) -> Result<Self, Error> {
-        let template = Template {
-            usage: Usage::Authority { path_len },
-            subject: subject.clone(),
-            alternative_names: Vec::new(),
-            validity,
-        };
+        let usage = Usage::Authority { path_len };
+        let template = Template::new(usage, subject.clone(), validity);
         let mut root = Self {
             subject,
             validity,
@@ -90,12 +86,8 @@ impl Authority {
         key: &PrivateKey,
         validity: Validity,
     ) -> Result<Self, Error> {
-        let template = Template {
-            usage: Usage::Authority { path_len: 0 },
-            subject: subject.clone(),
-            alternative_names: Vec::new(),
-            validity,
-        };
+        let usage = Usage::Authority { path_len: 0 };
+        let template = Template::new(usage, subject.clone(), validity);
         let signer = key.signer()?;
         let mut chain = vec![self.certify(&template, signer.public_key())?];
         chain.extend_from_slice(&self.chain);
@@ -121,10 +113,9 @@ impl Authority {
         if !same_key(certificate.public_key, signer.public_key()) {
             return Err(Error::KeyMismatch);
         }
+        let name = Name::from_der(certificate.subject)?;
         Ok(Self {
-            subject: Name::from_der(certificate.subject)?
-                .try_into()
-                .map_err(|_| Error::NotAnAuthority)?,
+            subject: Subject::try_from(name).map_err(|_| Error::NotAnAuthority)?,
             validity: Validity {
                 not_before: certificate.not_before,
                 not_after: certificate.not_after,
@@ -198,14 +189,6 @@ impl Authority {
         sign(&list, &algorithm, &mut self.signer)
     }
 
-    fn issuer(&self, algorithm: &SignatureAlgorithm) -> Issuer<'_> {
-        Issuer {
-            name: self.subject.name(),
-            public_key: self.signer.public_key(),
-            algorithm: algorithm.identifier.clone(),
-        }
-    }
-
     /// A new key and its certificate.
     ///
     /// # Errors
@@ -227,13 +210,17 @@ impl Authority {
         names: Vec<AlternativeName>,
         validity: Validity,
     ) -> Result<Issued, Error> {
-        let template = Template {
-            usage: Usage::Server,
-            subject,
-            alternative_names: names,
-            validity,
-        };
+        let mut template = Template::new(Usage::Server, subject, validity);
+        template.alternative_names = names;
         self.issue(&template, KeyType::P256)
+    }
+
+    fn issuer(&self, algorithm: &SignatureAlgorithm) -> Issuer<'_> {
+        Issuer {
+            name: self.subject.name(),
+            public_key: self.signer.public_key(),
+            algorithm: algorithm.identifier.clone(),
+        }
     }
 }
 

@@ -103,6 +103,16 @@ impl TbsCertificate {
 }
 
 impl Template {
+    /// A certificate without further names.
+    pub fn new(usage: Usage, subject: Subject, validity: Validity) -> Self {
+        Self {
+            usage,
+            subject,
+            alternative_names: Vec::new(),
+            validity,
+        }
+    }
+
     fn extensions(&self, public_key: &[u8], issuer: &Issuer<'_>) -> Result<Extensions, Error> {
         let (ca, path_len_constraint) = match self.usage {
             Usage::Authority { path_len } => (true, Some(path_len)),

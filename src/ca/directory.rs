@@ -7,6 +7,7 @@
 //! | `index.json` | what was issued and revoked |
 //! | `crl.pem` | the last revocation list |
 
+use core::time::Duration;
 use std::borrow::ToOwned as _;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -14,11 +15,10 @@ use std::string::ToString as _;
 use std::vec;
 use std::vec::Vec;
 
-use core::time::Duration;
-
 use super::certificate::{certificate_pem, pem};
 use super::files::{Access, NewFiles, replace};
 use super::index::Index;
+use super::validity::later;
 use super::{
     Authority, Error, KeyType, PrivateKey, Reason, Record, Revocation, Subject, Template, Validity,
 };
@@ -233,12 +233,11 @@ impl Directory {
         lifetime: Duration,
     ) -> Result<PathBuf, Error> {
         self.index.crl_number += 1;
-        let until = Validity::starting(now, lifetime).not_after;
         let list = self.authority.revocation_list(
             self.index.crl_number,
             &self.index.revoked(),
             now,
-            until,
+            later(now, lifetime),
         )?;
         let path = Self::revocation_list_path(&self.path);
         // A number that is skipped does no harm; one that is used twice does.

@@ -6,7 +6,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::backend::file::OpenError;
-
 use crate::core::key::SignError;
 use crate::core::time::UnixTime;
 use crate::core::x509::CertificateError;

@@ -60,20 +60,22 @@ impl NewFiles {
 
     /// Gives the files their names, unless one of the names is taken by now.
     pub(super) fn commit(mut self) -> Result<(), Error> {
+        let staged = mem::take(&mut self.staged);
+        self.directories
+            .iter()
+            .try_for_each(|path| sync_directory(path))?;
         let mut named = Vec::new();
-        for (file, path) in mem::take(&mut self.staged) {
-            if let Err(error) = file.persist_noclobber(&path) {
-                // The first error is the one to report.
-                named.iter().for_each(|path| drop(fs::remove_file(path)));
-                return Err(match error.error.kind() {
-                    io::ErrorKind::AlreadyExists => Error::Exists(path),
-                    _ => Error::io("cannot write", &path)(error.error),
-                });
-            }
-            named.push(path);
+        let committed = staged.into_iter().try_for_each(|(file, path)| {
+            name(file, &path)?;
+            named.push(path.clone());
+            sync_directory(&path)
+        });
+        match committed {
+            Ok(()) => self.directories.clear(),
+            // The first error is the one to report.
+            Err(_) => named.iter().for_each(|path| drop(fs::remove_file(path))),
         }
-        self.directories.clear();
-        named.iter().try_for_each(|path| sync_directory(path))
+        committed
     }
 
     /// Makes the directory and its parents, for their owner alone, where they are missing.
@@ -123,6 +125,17 @@ fn temporary(path: &Path, contents: &[u8], access: Access) -> Result<NamedTempFi
         Ok(file)
     };
     write().map_err(Error::io("cannot write", path))
+}
+
+/// Gives a temporary file its name, if the name is free.
+fn name(file: NamedTempFile, path: &Path) -> Result<(), Error> {
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(()),
+        Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(Error::Exists(path.to_owned()))
+        }
+        Err(failed) => Err(Error::io("cannot write", path)(failed.error)),
+    }
 }
 
 fn sync_directory(path: &Path) -> Result<(), Error> {

@@ -1,8 +1,9 @@
 //! A development certificate authority: keys, certificates that IAM Roles Anywhere accepts, and
 //! certificate revocation lists.
 //!
-//! [`Authority`] issues, in memory; what it signs are the types of `x509-cert`, and the signing key
-//! is any [`Signer`](crate::core::key::Signer).
+//! [`Authority`] issues, in memory; what it signs is made of the types of `x509-cert`, and the signing
+//! key is any [`Signer`](crate::core::key::Signer). [`Directory`] keeps an authority and what it issued
+//! in files.
 
 mod alternative_name;
 mod authority;

@@ -24,12 +24,16 @@ impl Validity {
     /// From [`BACKDATED`](Self::BACKDATED) seconds before `now` to `lifetime` after it, at most to
     /// the end of the year 9999.
     pub fn starting(now: UnixTime, lifetime: Duration) -> Self {
-        let now = now.as_secs();
         Self {
-            not_before: UnixTime::from_secs(now.saturating_sub(Self::BACKDATED)),
-            not_after: UnixTime::from_secs(now.saturating_add(lifetime.as_secs())),
+            not_before: UnixTime::from_secs(now.as_secs().saturating_sub(Self::BACKDATED)),
+            not_after: later(now, lifetime),
         }
     }
+}
+
+/// The time `lifetime` after `now`, at most the end of the year 9999.
+pub(super) fn later(now: UnixTime, lifetime: Duration) -> UnixTime {
+    UnixTime::from_secs(now.as_secs().saturating_add(lifetime.as_secs()))
 }
 
 /// A time as certificates write it: `UTCTime` up to 2049, then `GeneralizedTime` (RFC 5280 section
