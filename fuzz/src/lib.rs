@@ -19,6 +19,7 @@ use keystead::host::arn::{Arn, SessionArns};
 use keystead::host::config::Config;
 use keystead::host::selector::Selector;
 use keystead::host::x509_text::{NameText, attributes};
+use keystead::sandbox::{self, Policy, ScheduledFault};
 
 type Target = fn(&[u8]);
 
@@ -28,10 +29,13 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("certificate", certificate),
     ("certificate_request", certificate_request),
     ("config", config),
+    ("fault", fault),
     ("http_answer", http_answer),
     ("pem", pem),
     ("pkcs12", pkcs12),
+    ("policy", policy),
     ("private_key", private_key),
+    ("sandbox_config", sandbox_config),
     ("selector", selector),
     ("session_answer", session_answer),
     ("subject", subject),
@@ -90,6 +94,12 @@ pub fn config(data: &[u8]) {
     }
 }
 
+pub fn fault(data: &[u8]) {
+    if let Ok(text) = str::from_utf8(data) {
+        let _ = text.parse::<ScheduledFault>();
+    }
+}
+
 /// The first byte is the size of the pieces that the answer comes in.
 pub fn http_answer(data: &[u8]) {
     let Some((&piece, answer)) = data.split_first() else {
@@ -133,9 +143,24 @@ pub fn pkcs12(data: &[u8]) {
     }
 }
 
+pub fn policy(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(policy) = Policy::parse(text) {
+        let _ = policy.decide("s3:PutObject", "arn:aws:s3:::sensor-logs/sensors/hub-17");
+    }
+}
+
 pub fn private_key(data: &[u8]) {
     if let Ok(signer) = in_file(data, |path| open_key(path, &mut password)) {
         is_whole(&signer);
+    }
+}
+
+pub fn sandbox_config(data: &[u8]) {
+    if let Ok(config) = in_file(data, sandbox::Config::read) {
+        assert_eq!(config.account.id.len(), 12);
     }
 }
 
