@@ -1,0 +1,202 @@
+"""What one credential-process costs: bench.py FOLDER-OF-PROGRAMS OUTPUT.json RUNS
+
+The server is a canned one in Python, in a process of its own: it answers every CreateSession alike,
+so that nothing of keystead is on both sides. CPU is user and system time of the whole process, as the
+kernel accounts it to the child; the minimum is what the program needs, the median what a busy machine
+makes of it. Memory is the highest resident set, as GNU time reports it.
+"""
+
+import datetime
+import http.server
+import json
+import multiprocessing
+import os
+import pathlib
+import platform
+import socket
+import ssl
+import statistics
+import subprocess
+import sys
+import threading
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+FOLDER, OUTPUT, RUNS = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+SYSTEM_ROOTS = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
+ACCOUNT = "arn:aws:rolesanywhere:eu-west-1:111122223333"
+ROLE = "arn:aws:iam::111122223333:role/SensorWriter"
+# CPU in ms, memory in MiB, size in MB, as the project promises them for a quiet machine.
+LIMITS = {"one CA": 3.2, "system roots": 5.0, "http": 1.6, "memory": 4.7, "size": 4.0, "round trips": 2}
+
+
+def certificate(name, key, issuer, issuer_key, *extensions):
+    now = datetime.datetime.now(datetime.timezone.utc)
+    names = [x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, n)]) for n in (name, issuer)]
+    builder = x509.CertificateBuilder(*reversed(names), key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=1))
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=True)
+    return builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def usage(**set_bits):
+    bits = "digital_signature content_commitment key_encipherment data_encipherment key_agreement key_cert_sign crl_sign encipher_only decipher_only"
+    return x509.KeyUsage(**{bit: bit in set_bits for bit in bits.split()})
+
+
+def make_files(folder):
+    """An authority, a server certificate and a device certificate, all P-256."""
+    authority, server, device = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+    is_authority, is_none = x509.BasicConstraints(True, 0), x509.BasicConstraints(False, None)
+    root = certificate("Bench CA", authority, "Bench CA", authority, is_authority, usage(key_cert_sign=True))
+    name = x509.SubjectAlternativeName([x509.DNSName("localhost")])
+    signing = usage(digital_signature=True)
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    files = {
+        "root.pem": root,
+        "roots.pem": SYSTEM_ROOTS.read_bytes() + root,
+        "server.pem": certificate("localhost", server, "Bench CA", authority, is_none, signing, name) + server.private_bytes(*form),
+        "device.pem": certificate("hub-17", device, "Bench CA", authority, is_none, signing),
+        "device.key": device.private_bytes(*form),
+    }
+    for file, contents in files.items():
+        (folder / file).write_bytes(contents)
+        (folder / file).chmod(0o600)
+
+
+class CreateSession(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        expiration = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=30)
+        credentials = {
+            "accessKeyId": "ASIAEXAMPLEEXAMPLE00",
+            "secretAccessKey": "x" * 40,
+            "sessionToken": "x" * 900,
+            "expiration": expiration.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        body = json.dumps({"credentialSet": [{"credentials": credentials, "roleArn": ROLE}]}).encode()
+        head = f"HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        self.wfile.write(head.encode() + f"Date: {self.date_time_string()}\r\n\r\n".encode() + body)
+
+    def log_message(self, *_):
+        pass
+
+
+def serve(folder, scheme, port):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), CreateSession)
+    if scheme == "https":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / "server.pem")
+        # The handshake belongs into the connection's thread, not between accepting two of them.
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    port.put(server.server_port)
+    server.serve_forever()
+
+
+def start(folder, scheme):
+    port = multiprocessing.Queue()
+    multiprocessing.Process(target=serve, args=(folder, scheme, port), daemon=True).start()
+    return port.get(timeout=10)
+
+
+def command(program, folder, endpoint):
+    arguments = {
+        "certificate": folder / "device.pem",
+        "private-key": folder / "device.key",
+        "trust-anchor-arn": f"{ACCOUNT}:trust-anchor/00000000-0000-4000-8000-000000000001",
+        "profile-arn": f"{ACCOUNT}:profile/00000000-0000-4000-8000-000000000002",
+        "role-arn": ROLE,
+        "endpoint": endpoint,
+    }
+    return [str(program), "credential-process", *(str(word) for name, value in arguments.items() for word in (f"--{name}", value))]
+
+
+def cpu(arguments, environment):
+    """Milliseconds of one run."""
+    nowhere = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+    child = os.posix_spawn(arguments[0], arguments, environment, file_actions=nowhere)
+    _, status, used = os.wait4(child, 0)
+    assert status == 0, f"{arguments} failed"
+    return (used.ru_utime + used.ru_stime) * 1000
+
+
+def memory(arguments, environment):
+    """MiB of one run. A small program has to be the parent: a child starts with its parent's peak."""
+    run = subprocess.run(["time", "--format=%M", *arguments], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=True)
+    return int(run.stderr.split()[-1]) / 1024
+
+
+def round_trips(arguments, environment, port):
+    """How often the client waits for the server after connecting, seen by a relay between them."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    turns = []
+
+    def relay():
+        client, _ = listener.accept()
+        server = socket.create_connection(("127.0.0.1", port))
+        lock = threading.Lock()
+
+        def pump(source, target, name):
+            while data := source.recv(1 << 16):
+                with lock:
+                    if not turns or turns[-1] != name:
+                        turns.append(name)
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+        back = threading.Thread(target=pump, args=(server, client, "server"))
+        back.start()
+        try:
+            pump(client, server, "client")
+            back.join()
+        except OSError:
+            pass
+
+    thread = threading.Thread(target=relay, daemon=True)
+    thread.start()
+    relayed = [word.replace(f":{port}", f":{listener.getsockname()[1]}") for word in arguments]
+    subprocess.run(relayed, env=environment, stdout=subprocess.DEVNULL, check=True)
+    thread.join(timeout=5)
+    # A turn of the client that no answer follows is its goodbye.
+    return turns.count("server")
+
+
+def main():
+    make_files(FOLDER)
+    ports = {scheme: start(FOLDER, scheme) for scheme in ("http", "https")}
+    roots = SYSTEM_ROOTS.read_text().count("BEGIN CERTIFICATE") + 1
+    ways = {
+        "one CA": ("https", {"AWS_CA_BUNDLE": str(FOLDER / "root.pem")}, "HTTPS, one CA certificate"),
+        "system roots": ("https", {"SSL_CERT_FILE": str(FOLDER / "roots.pem")}, f"HTTPS, the system's roots ({roots})"),
+        "http": ("http", {}, "HTTP"),
+    }
+    results = {"machine": platform.platform(), "cpus": os.cpu_count(), "load": os.getloadavg()[0], "runs": RUNS, "programs": {}}
+    print(f"{RUNS} runs each against a canned server in Python; load {results['load']:.1f} on {results['cpus']} cores\n")
+    print(f"{'':34}{'CPU ms':>16}{'':9}{'memory':>8}{'':9}{'round':>7}")
+    print(f"{'':34}{'min':>8}{'median':>8}{'limit':>9}{'MiB':>8}{'limit':>9}{'trips':>7}{'limit':>9}")
+    for name in ("hub", "full"):
+        program = FOLDER / name
+        size = program.stat().st_size / 1e6
+        measured = results["programs"][name] = {"size_mb": round(size, 2)}
+        print(f"{name}: {size:.2f} MB stripped" + (f", limit {LIMITS['size']:.0f} MB" if name == "hub" else ""))
+        for way, (scheme, environment, title) in ways.items():
+            arguments = command(program, FOLDER, f"{scheme}://localhost:{ports[scheme]}")
+            samples = [cpu(arguments, environment) for _ in range(RUNS)]
+            peak = statistics.median(memory(arguments, {**environment, "PATH": os.environ["PATH"]}) for _ in range(5))
+            trips = round_trips(arguments, environment, ports[scheme])
+            least, middle = min(samples), statistics.median(samples)
+            measured[way] = {"cpu_ms_min": round(least, 3), "cpu_ms_median": round(middle, 3), "memory_mib": round(peak, 2), "round_trips": trips}
+            print(
+                f"  {title:32}{least:8.2f}{middle:8.2f}{LIMITS[way]:9.1f}{peak:8.2f}{LIMITS['memory']:9.1f}"
+                f"{trips:7}{LIMITS['round trips']:9}"
+            )
+    pathlib.Path(OUTPUT).write_text(json.dumps(results, indent=2) + "\n")
+    print(f"\n{OUTPUT} has the figures.")
+
+
+main()
