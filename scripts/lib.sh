@@ -27,10 +27,14 @@ ensure_packages() {
     ((EUID == 0)) || root=(sudo)
     if ! have apt-get || ! have "${root[@]:-true}"; then die "install these first: ${missing[*]}"; fi
     echo "installing ${missing[*]}" >&2
-    # Lists that are out of date are no reason to stop: what matters is whether the install works.
-    "${root[@]}" apt-get update -qq >&2 || true
-    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-        -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "${missing[@]}" >&2
+    local log="$CARGO_TARGET_DIR/apt.log"
+    mkdir -p "$CARGO_TARGET_DIR"
+    {
+        # Lists that are out of date are no reason to stop: what matters is whether the install works.
+        "${root[@]}" apt-get update || true
+        "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+            -o DPkg::Lock::Timeout=300 "${missing[@]}"
+    } >"$log" 2>&1 </dev/null || { cat "$log" >&2; return 1; }
 }
 
 # A program, from the package that has it (by default of the same name).
