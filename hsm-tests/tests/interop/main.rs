@@ -3,5 +3,6 @@
 mod authority;
 mod aws_cli;
 mod boto;
+mod docs;
 mod session_package;
 mod signatures;

@@ -1,0 +1,213 @@
+//! What README.md and docs/ show is run: the commands of each file's `console` blocks, in order, in
+//! one shell in an empty folder. Output that is shown has to come; `…` stands for any text. A `toml`
+//! block whose first line is `# file NAME` is written to that file first.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hsm_tests::program;
+
+/// Commands that are run elsewhere: they build, install, or run this very test.
+const ELSEWHERE: [(&str, &str); 6] = [
+    ("scripts/demo", ".ci/run"),
+    ("scripts/test", ".ci/run"),
+    (".ci/run", ".ci/run"),
+    ("scripts/bench", "by hand"),
+    ("scripts/fuzz", "by night"),
+    ("cargo build --release", "scripts/bench"),
+];
+
+/// One step of a document.
+#[derive(Debug, PartialEq)]
+enum Step {
+    File(String, String),
+    Command {
+        line: usize,
+        text: String,
+        output: String,
+    },
+}
+
+fn steps(document: &str) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut lines = document.lines().enumerate();
+    while let Some((_, line)) = lines.next() {
+        let Some(kind) = line.strip_prefix("```") else {
+            continue;
+        };
+        let block: Vec<_> = lines
+            .by_ref()
+            .take_while(|(_, line)| *line != "```")
+            .collect();
+        match kind {
+            "console" => commands(&block, &mut steps),
+            "sh" | "bash" | "shell" => {
+                panic!("commands are shown in console blocks, which are run")
+            }
+            "toml" => {
+                let named = block
+                    .first()
+                    .and_then(|(_, line)| line.strip_prefix("# file "));
+                if let Some(name) = named {
+                    let text: String = block.iter().map(|(_, line)| format!("{line}\n")).collect();
+                    steps.push(Step::File(name.to_owned(), text));
+                }
+            }
+            _ => {}
+        }
+    }
+    steps
+}
+
+fn commands(block: &[(usize, &str)], steps: &mut Vec<Step>) {
+    let mut continued = false;
+    for (index, content) in block {
+        match (content.strip_prefix("$ "), steps.last_mut()) {
+            (Some(command), _) => steps.push(Step::Command {
+                line: index + 1,
+                text: command.to_owned(),
+                output: String::new(),
+            }),
+            (None, Some(Step::Command { text, .. })) if continued => {
+                text.push('\n');
+                text.push_str(content);
+            }
+            (None, Some(Step::Command { output, .. })) => {
+                output.push_str(content);
+                output.push('\n');
+            }
+            _ => panic!("line {}: a console block starts with a command", index + 1),
+        }
+        continued = content.ends_with('\\');
+    }
+}
+
+/// Whether the output is the one that is shown.
+fn fits(shown: &str, actual: &str) -> bool {
+    let mut pieces = shown.trim_end().split('…');
+    let Some(mut rest) = pieces
+        .next()
+        .and_then(|first| actual.trim_end().strip_prefix(first))
+    else {
+        return false;
+    };
+    let mut last = None;
+    for piece in pieces {
+        if let Some(previous) = last.replace(piece) {
+            let Some((_, after)) = rest.split_once(previous) else {
+                return false;
+            };
+            rest = after;
+        }
+    }
+    match last {
+        Some(last) => rest.ends_with(last),
+        None => rest.is_empty(),
+    }
+}
+
+fn is_run_elsewhere(command: &str) -> bool {
+    ELSEWHERE
+        .iter()
+        .any(|(prefix, _)| command.starts_with(prefix))
+}
+
+/// Runs a document. Each command's output is told from the next one's by a line of its own.
+fn check(path: &Path) {
+    let name = path.display();
+    let document = fs::read_to_string(path).unwrap();
+    let lab = tempfile::tempdir().unwrap();
+    let mut script = String::from("exec 2>&1\n");
+    let mut shown = Vec::new();
+    for step in steps(&document) {
+        match step {
+            Step::File(file, text) => {
+                let file = lab.path().join(file);
+                fs::create_dir_all(file.parent().unwrap()).unwrap();
+                fs::write(file, text).unwrap();
+            }
+            Step::Command { text, .. } if is_run_elsewhere(&text) => {}
+            Step::Command { line, text, output } => {
+                script += &format!("{text}\nprintf '\\n@@ %d\\n' $?\n");
+                shown.push((line, text, output));
+            }
+        }
+    }
+    let mut shell = program::command("bash");
+    shell
+        .arg("-s")
+        .current_dir(lab.path())
+        .env("HOME", lab.path())
+        .env("LC_ALL", "C.UTF-8");
+    let finished = program::run_with_input(&mut shell, &script);
+    let mut outputs = finished.stdout.split("\n@@ ");
+    let mut output = outputs.next().unwrap_or_default();
+    for (line, command, expected) in shown {
+        let next = outputs
+            .next()
+            .unwrap_or_else(|| panic!("{name}:{line}: `{command}` ended the shell:\n{output}"));
+        let (code, after) = next.split_once('\n').unwrap_or((next, ""));
+        assert_eq!(code, "0", "{name}:{line}: `{command}` failed:\n{output}");
+        assert!(
+            expected.is_empty() || fits(&expected, output),
+            "{name}:{line}: `{command}` shows\n{expected}but prints\n{output}"
+        );
+        output = after;
+    }
+}
+
+fn document(name: &str) -> PathBuf {
+    program::root().join(name)
+}
+
+#[test]
+fn readme() {
+    check(&document("README.md"));
+}
+
+macro_rules! documents {
+    ($($test:ident $file:literal)*) => {
+        $(
+            #[test]
+            fn $test() {
+                check(&document($file));
+            }
+        )*
+
+        #[test]
+        fn every_document_is_checked() {
+            let known = [$($file),*];
+            for entry in fs::read_dir(document("docs")).unwrap() {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                let file = format!("docs/{name}");
+                assert!(known.contains(&&*file), "{file} is not in the list of this test");
+            }
+        }
+    };
+}
+
+documents! {
+    ca "docs/ca.md"
+    commands_ "docs/commands.md"
+    compatibility "docs/compatibility.md"
+    configuration "docs/configuration.md"
+    design "docs/DESIGN.md"
+    errors "docs/errors.md"
+    sandbox "docs/sandbox.md"
+}
+
+#[test]
+fn what_fits() {
+    for (shown, actual, expected) in [
+        ("a\n", "a\n", true),
+        ("a\n", "ab\n", false),
+        ("a…c\n", "abc\n", true),
+        ("a…c…e", "abcde", true),
+        ("a…e…c", "abcde", false),
+        ("…\nlast", "first\nmiddle\nlast", true),
+        ("…", "", true),
+        ("first\n…", "first", false),
+    ] {
+        assert_eq!(fits(shown, actual), expected, "{shown:?} {actual:?}");
+    }
+}
