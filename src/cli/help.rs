@@ -32,7 +32,7 @@ pub fn overview() -> Result<ExitCode, CliError> {
     let mut text = String::from(HEAD);
     for command in SUBCOMMANDS {
         // Writing into a string does not fail.
-        let _ = writeln!(text, "  {:22}{}", command.name, command.about);
+        let _ = writeln!(text, "  {:23}{}", command.name, command.about);
     }
     text.push_str(TAIL);
     context::print(text.as_bytes())?;

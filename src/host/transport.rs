@@ -18,7 +18,7 @@ use super::tls::{TlsConnector, TlsError, Trust};
 use crate::core::http::{Answer, Body, Request, Transport, TransportError};
 
 /// How to reach a service.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct TransportOptions {
     /// Whom to trust.
     pub trust: Trust,
@@ -28,6 +28,17 @@ pub struct TransportOptions {
     pub connect_timeout: Duration,
     /// How long a whole exchange may take.
     pub timeout: Duration,
+}
+
+/// Without the proxy, whose URL may hold a password.
+impl fmt::Debug for TransportOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransportOptions")
+            .field("trust", &self.trust)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for TransportOptions {
