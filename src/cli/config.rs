@@ -33,8 +33,7 @@ const GENERAL_VARIABLES: [&str; 3] = [
 /// Runs `config check`.
 ///
 /// # Errors
-/// [`CliError`] for the first setting that cannot be used; what could be resolved is printed all the
-/// same.
+/// [`CliError`] if an identity cannot be used; what could be resolved is printed all the same.
 pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, CliError> {
     let check = Command::new("check").about("Show what each setting resolves to");
     let command = Command::new("config")
@@ -48,15 +47,32 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
         return Ok(ExitCode::SUCCESS);
     };
     warn_of_unknown_variables(context);
-    // An identity is always looked for: the file is what is to be checked.
-    let sources = Sources::new(matches, context).with_file()?;
-    let mut text = settings(&sources);
-    let plan = Plan::new(matches, &sources, context);
-    if let Ok(plan) = &plan {
-        text += &derived(plan);
+    let all = Sources::new(matches, context).for_each_identity()?;
+    let mut text = String::new();
+    let mut problems = vec![];
+    for sources in &all {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text += &settings(sources);
+        match Plan::new(matches, sources, context) {
+            Ok(plan) => text += &derived(&plan),
+            Err(error) => {
+                // Writing into a string does not fail.
+                let _ = writeln!(text, "\n  PROBLEM: {}", error.what);
+                problems.push(error);
+            }
+        }
     }
     context::print(text.as_bytes())?;
-    plan.map(|_| ExitCode::SUCCESS)
+    match (problems.pop(), problems.len()) {
+        (None, _) => Ok(ExitCode::SUCCESS),
+        (Some(only), 0) => Err(only),
+        (Some(_), more) => Err(CliError::usage(
+            format!("{} of {} identities cannot be used", more + 1, all.len()),
+            "each PROBLEM stands below its identity",
+        )),
+    }
 }
 
 /// Commands ignore variables that are none of theirs; here a mistyped one shows.

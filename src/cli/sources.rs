@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::string::String;
 use std::vec::Vec;
-use std::{format, fs, io};
+use std::{format, fs, io, vec};
 
 use clap::ArgMatches;
 
@@ -129,11 +129,33 @@ impl<'a> Sources<'a> {
         self.with_file()
     }
 
-    /// The same sources, with the configuration file if there is one.
+    /// The same sources with each identity that could be meant: the one that is named, or all of the
+    /// file in turn. Without a file, these alone.
     ///
     /// # Errors
     /// As [`completed`](Self::completed).
-    pub fn with_file(mut self) -> Result<Self, CliError> {
+    pub fn for_each_identity(self) -> Result<Vec<Self>, CliError> {
+        if self.identity().is_some() {
+            return Ok(vec![self.with_file()?]);
+        }
+        let (path, identities) = match open(self.path(), self.environment)? {
+            Some((path, config)) if !config.identities().is_empty() => {
+                (path, config.into_identities())
+            }
+            _ => return Ok(vec![self]),
+        };
+        let all = identities.into_iter().map(|identity| Self {
+            file: Some(File {
+                path: path.clone(),
+                identity,
+            }),
+            ..self
+        });
+        Ok(all.collect())
+    }
+
+    /// The same sources, with the configuration file if there is one.
+    fn with_file(mut self) -> Result<Self, CliError> {
         let identity = self.identity();
         let Some((path, config)) = open(self.path(), self.environment)? else {
             return match identity {

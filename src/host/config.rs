@@ -197,6 +197,11 @@ impl Config {
         &self.identities
     }
 
+    /// The same, to keep.
+    pub fn into_identities(self) -> Vec<IdentityConfig> {
+        self.identities
+    }
+
     /// The identity of that name; without a name, the only one.
     ///
     /// # Errors

@@ -384,3 +384,32 @@ fn config_check_shows_what_follows() {
         "{fips}"
     );
 }
+
+#[test]
+fn config_check_goes_through_all_identities() {
+    let home = home();
+    write(
+        home.path(),
+        "k.toml",
+        &format!("{FILE}\n[identity.lab]\n[identity.old]"),
+    );
+    let ran = run(&mut command(
+        home.path(),
+        &["config", "check", "--config=k.toml"],
+    ));
+    assert_eq!(ran.code, 2);
+    for says in [
+        "identity hub of",
+        "identity lab of",
+        "PROBLEM: not given: certificate",
+    ] {
+        assert!(ran.stdout.contains(says), "{says}: {}", ran.stdout);
+    }
+    assert!(
+        ran.stderr.contains("2 of 3 identities cannot be used"),
+        "{}",
+        ran.stderr
+    );
+    let hub = ["config", "check", "--config=k.toml", "--identity=hub"];
+    assert_eq!(run(&mut command(home.path(), &hub)).code, 0);
+}
