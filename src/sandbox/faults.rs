@@ -54,11 +54,6 @@ pub struct ScheduledFault {
 }
 
 impl Fault {
-    const NAMES: [&str; 10] = [
-        "throttle", "408", "500", "503", "slow", "drop", "lose", "skew", "expire", "garbage",
-    ];
-    const MISSING_FIELD: &str = "missing-field";
-
     /// This fault for all requests from now on.
     pub fn always(self) -> ScheduledFault {
         ScheduledFault {
@@ -86,50 +81,55 @@ impl Fault {
     }
 
     fn parse(name: &str, value: Option<&str>) -> Result<Self, InvalidFault> {
-        let bad_value =
-            |_| InvalidFault(format!("`{name}={}` is no duration", value.unwrap_or("")));
-        let length = |default: Duration| {
-            value
-                .map_or(Ok(default), duration::parse)
-                .map_err(bad_value)
-        };
-        let fault = match name {
-            "slow" => return length(Duration::from_secs(5)).map(Self::Slow),
-            "expire" => return length(Duration::ZERO).map(Self::Expire),
-            "skew" => {
-                let (sign, length) = match value.unwrap_or("1h").strip_prefix('-') {
-                    Some(length) => (-1, length),
-                    None => (1, value.unwrap_or("1h")),
-                };
-                let length = duration::parse(length).map_err(bad_value)?;
-                let seconds = i64::try_from(length.as_secs()).unwrap_or(i64::MAX);
-                return Ok(Self::Skew(sign * seconds));
-            }
-            Self::MISSING_FIELD => {
-                let field = value.unwrap_or("expiration");
-                return Ok(Self::MissingField(field.to_owned()));
-            }
-            "throttle" => Self::Throttle,
-            "408" => Self::Status(408),
-            "500" => Self::Status(500),
-            "503" => Self::Status(503),
-            "drop" => Self::Drop,
-            "lose" => Self::Lose,
-            "garbage" => Self::Garbage,
-            _ => {
-                let known = Self::NAMES.into_iter().chain([Self::MISSING_FIELD]);
-                let hint = match nearest(name, known.clone()) {
-                    Some(meant) => format!("did you mean `{meant}`?"),
-                    None => format!("there are {}", known.collect::<Vec<_>>().join(", ")),
-                };
-                return Err(InvalidFault(format!("unknown fault `{name}`; {hint}")));
-            }
-        };
-        match value {
-            None => Ok(fault),
-            Some(_) => Err(InvalidFault(format!("the fault `{name}` takes no value"))),
+        if let Some((_, parse)) = KNOWN.iter().find(|(known, _)| *known == name) {
+            return parse(value).ok_or_else(|| {
+                let value = value.unwrap_or_default();
+                InvalidFault(format!("the fault `{name}` takes no value `{value}`"))
+            });
         }
+        let known = KNOWN.iter().map(|(known, _)| *known);
+        let hint = match nearest(name, known.clone()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("there are {}", known.collect::<Vec<_>>().join(", ")),
+        };
+        Err(InvalidFault(format!("unknown fault `{name}`; {hint}")))
     }
+}
+
+/// Makes a fault from its value; `None` if it takes no such value.
+type Parse = fn(Option<&str>) -> Option<Fault>;
+
+const KNOWN: [(&str, Parse); 11] = [
+    ("throttle", |value| without(value, Fault::Throttle)),
+    ("408", |value| without(value, Fault::Status(408))),
+    ("500", |value| without(value, Fault::Status(500))),
+    ("503", |value| without(value, Fault::Status(503))),
+    ("slow", |value| Some(Fault::Slow(length(value, "5s")?))),
+    ("drop", |value| without(value, Fault::Drop)),
+    ("lose", |value| without(value, Fault::Lose)),
+    ("skew", |value| {
+        let (sign, value) = match value.and_then(|value| value.strip_prefix('-')) {
+            Some(value) => (-1, Some(value)),
+            None => (1, value),
+        };
+        let seconds = i64::try_from(length(value, "1h")?.as_secs()).ok()?;
+        Some(Fault::Skew(sign * seconds))
+    }),
+    ("expire", |value| Some(Fault::Expire(length(value, "0s")?))),
+    ("garbage", |value| without(value, Fault::Garbage)),
+    ("missing-field", |value| {
+        Some(Fault::MissingField(
+            value.unwrap_or("expiration").to_owned(),
+        ))
+    }),
+];
+
+fn without(value: Option<&str>, fault: Fault) -> Option<Fault> {
+    value.is_none().then_some(fault)
+}
+
+fn length(value: Option<&str>, default: &str) -> Option<Duration> {
+    duration::parse(value.unwrap_or(default)).ok()
 }
 
 /// Not a [`ScheduledFault`].
@@ -269,8 +269,8 @@ mod tests {
         );
         assert!(error("earthquake").contains("missing-field"));
         assert_eq!(error("drop:x"), "`x` is no number of requests");
-        assert_eq!(error("drop=3"), "the fault `drop` takes no value");
-        assert_eq!(error("slow=x"), "`slow=x` is no duration");
+        assert_eq!(error("drop=3"), "the fault `drop` takes no value `3`");
+        assert_eq!(error("slow=x"), "the fault `slow` takes no value `x`");
         assert!(error("ec2/drop").contains("rolesanywhere, sts, s3"));
     }
 

@@ -211,12 +211,12 @@ impl Running {
         &self.server.config
     }
 
-    /// All requests so far, in the order in which they were answered.
+    /// The last 10,000 requests, in the order in which they were answered.
     pub fn requests(&self) -> Vec<Recorded> {
         self.server.record.all()
     }
 
-    /// The requests for `CreateSession` so far.
+    /// Those of them that were for `CreateSession`.
     pub fn session_requests(&self) -> Vec<Recorded> {
         let mut requests = self.requests();
         requests.retain(|request| request.service == Service::RolesAnywhere);

@@ -1,6 +1,7 @@
 //! What the sandbox was asked: for tests to count, and for people to read along.
 
 use core::fmt;
+use std::collections::VecDeque;
 use std::string::String;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::vec::Vec;
@@ -91,14 +92,16 @@ impl fmt::Debug for Recorded {
 /// Sees each request when it is answered.
 pub type Observer = Arc<dyn Fn(&Recorded) + Send + Sync>;
 
-/// All requests so far.
-#[derive(Default)]
+/// The last requests, the oldest first.
 pub(super) struct Record {
-    requests: Mutex<Vec<Recorded>>,
+    requests: Mutex<VecDeque<Recorded>>,
     observer: Option<Observer>,
 }
 
 impl Record {
+    /// A sandbox may run for days.
+    const MAX_LEN: usize = 10_000;
+
     pub(super) fn new(observer: Option<Observer>) -> Self {
         Self {
             requests: Mutex::default(),
@@ -111,11 +114,14 @@ impl Record {
             observer(&request);
         }
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        requests.push(request);
+        if requests.len() == Self::MAX_LEN {
+            requests.pop_front();
+        }
+        requests.push_back(request);
     }
 
     pub(super) fn all(&self) -> Vec<Recorded> {
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        requests.clone()
+        requests.iter().cloned().collect()
     }
 }

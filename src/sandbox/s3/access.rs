@@ -12,7 +12,11 @@ use async_trait::async_trait;
 use http::HeaderMap;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{Credentials, S3Auth, SecretKey};
-use s3s::dto::{DeleteObjectsInput, ListObjectsInput, ListObjectsV2Input};
+use s3s::dto::{
+    AbortMultipartUploadInput, CompleteMultipartUploadInput, CreateMultipartUploadInput,
+    DeleteObjectsInput, ListObjectsInput, ListObjectsV2Input, ListPartsInput, UploadPartCopyInput,
+    UploadPartInput,
+};
 use s3s::path::S3Path;
 use s3s::{S3Request, S3Result, s3_error};
 
@@ -123,6 +127,39 @@ impl S3Access for SessionAccess {
         Ok(())
     }
 
+    async fn create_multipart_upload(
+        &self,
+        request: &mut S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<()> {
+        belongs_to_the_bucket(request)
+    }
+
+    async fn upload_part(&self, request: &mut S3Request<UploadPartInput>) -> S3Result<()> {
+        belongs_to_the_bucket(request)
+    }
+
+    async fn upload_part_copy(&self, request: &mut S3Request<UploadPartCopyInput>) -> S3Result<()> {
+        belongs_to_the_bucket(request)
+    }
+
+    async fn list_parts(&self, request: &mut S3Request<ListPartsInput>) -> S3Result<()> {
+        belongs_to_the_bucket(request)
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        request: &mut S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<()> {
+        belongs_to_the_bucket(request)
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        request: &mut S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<()> {
+        belongs_to_the_bucket(request)
+    }
+
     /// S3 itself answers with an error for each key that may not be deleted; here one of them refuses
     /// the whole request.
     async fn delete_objects(&self, request: &mut S3Request<DeleteObjectsInput>) -> S3Result<()> {
@@ -147,6 +184,13 @@ impl S3Access for SessionAccess {
         request.input.encoding_type = None;
         Ok(())
     }
+}
+
+/// `s3s-fs` would keep an upload in parts for the access key that began it, but an upload outlives the
+/// session that began it: whoever may write the object may go on with it.
+fn belongs_to_the_bucket<T>(request: &mut S3Request<T>) -> S3Result<()> {
+    request.credentials = None;
+    Ok(())
 }
 
 fn unknown_key() -> s3s::S3Error {

@@ -2,6 +2,7 @@
 
 mod client;
 mod command;
+mod config;
 mod create_session;
 mod faults;
 mod fixture;

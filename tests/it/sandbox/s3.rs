@@ -77,6 +77,7 @@ fn a_hub_writes_below_its_prefix_and_nowhere_else() {
 fn uploads_in_parts() {
     let mut fixture = Fixture::new();
     let hub = fixture.credentials("sensor-hub");
+    let renewed = fixture.credentials("sensor-hub");
     let sandbox = &fixture.sandbox;
     let outside = ask(sandbox, &hub, "POST", "/sensor-logs/x?uploads", &[], b"");
     assert_code(&outside, 403, "AccessDenied");
@@ -97,7 +98,8 @@ fn uploads_in_parts() {
          </CompleteMultipartUpload>"
     );
     let target = format!("/sensor-logs/sensors/x?uploadId={id}");
-    let done = ask(sandbox, &hub, "POST", &target, &[], complete.as_bytes());
+    // The upload outlives the session that began it.
+    let done = ask(sandbox, &renewed, "POST", &target, &[], complete.as_bytes());
     assert_eq!(done.status, 200, "{done:?}");
     let abort = ask(sandbox, &hub, "DELETE", &target, &[], b"");
     assert_code(&abort, 403, "AccessDenied");
