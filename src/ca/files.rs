@@ -2,9 +2,9 @@
 
 use core::mem;
 use std::borrow::ToOwned as _;
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::vec::Vec;
 
@@ -22,11 +22,11 @@ pub(super) enum Access {
 }
 
 impl Access {
-    fn permissions(self) -> Permissions {
-        Permissions::from_mode(match self {
+    fn mode(self) -> u32 {
+        match self {
             Self::Owner => 0o600,
             Self::Everyone => 0o644,
-        })
+        }
     }
 }
 
@@ -116,15 +116,29 @@ pub(super) fn replace(path: &Path, contents: &[u8]) -> Result<(), Error> {
 /// A synced file beside `path` with these contents.
 fn temporary(path: &Path, contents: &[u8], access: Access) -> Result<NamedTempFile, Error> {
     let write = || {
-        let mut file = tempfile::Builder::new()
-            .prefix(".keystead-")
-            .permissions(access.permissions())
-            .tempfile_in(directory_of(path))?;
-        file.write_all(contents)?;
+        let file = create_beside(path, access)?;
+        file.as_file().write_all(contents)?;
         file.as_file().sync_all()?;
         Ok(file)
     };
     write().map_err(Error::io("cannot write", path))
+}
+
+fn create_beside(path: &Path, access: Access) -> io::Result<NamedTempFile> {
+    // `tempfile` adds the temporary name to the error, which nobody has asked for.
+    let mut refused = None;
+    let create = |temporary: &Path| {
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(access.mode())
+            .open(temporary)
+            .inspect_err(|error| refused = error.raw_os_error())
+    };
+    tempfile::Builder::new()
+        .prefix(".keystead-")
+        .make_in(directory_of(path), create)
+        .map_err(|error| refused.map_or(error, io::Error::from_raw_os_error))
 }
 
 /// Gives a temporary file its name, if the name is free.
@@ -153,6 +167,8 @@ fn directory_of(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::string::ToString as _;
 
     fn names(directory: &Path) -> Vec<PathBuf> {
         let entries = fs::read_dir(directory).unwrap();
@@ -192,6 +208,7 @@ mod tests {
         let in_a_file = std::env::current_exe().unwrap().join("two");
         let error = files.file(&in_a_file, b"2", Access::Owner).unwrap_err();
         assert!(matches!(error, Error::Io { .. }), "{error}");
+        assert!(!error.to_string().contains(".keystead-"), "{error}");
         drop(files);
         assert!(names(top.path()).is_empty());
     }

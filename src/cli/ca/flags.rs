@@ -14,6 +14,7 @@ use crate::ca::{AlternativeName, KeyType, Reason, Subject};
 use crate::host::duration;
 
 const DETAILS: &str = "\
+For example:
     keystead ca init
     keystead ca issue --subject CN=hub-17,O=Acme --out hub-17
     keystead ca revoke hub-17/cert.pem --reason key-compromise
