@@ -111,7 +111,8 @@ fn settings(sources: &Sources<'_>) -> String {
         None => String::from("no keystead.toml with an identity was found\n\n"),
     };
     let width = rows.iter().map(|(_, value, _)| value.chars().count()).max();
-    let width = width.unwrap_or_default();
+    // Longer values stand out, rather than pushing every origin out of sight.
+    let width = width.unwrap_or_default().min(40);
     for (name, value, origin) in rows {
         // Writing into a string does not fail.
         let _ = writeln!(text, "  {name:22}  {value:width$}  {origin}");

@@ -83,7 +83,7 @@ impl Found {
 
     /// As a path, with or without `file:` before it. One in a file is relative to the file's folder:
     /// the folder that a program is started in says nothing about it.
-    pub fn path(&self) -> PathBuf {
+    fn path(&self) -> PathBuf {
         let value = self.value.as_bytes();
         let value = OsStr::from_bytes(value.strip_prefix(b"file:").unwrap_or(value));
         match &self.origin {
