@@ -142,20 +142,20 @@ def round_trips(arguments, environment, port):
         lock = threading.Lock()
 
         def pump(source, target, name):
-            while data := source.recv(1 << 16):
-                with lock:
-                    if not turns or turns[-1] != name:
-                        turns.append(name)
-                target.sendall(data)
-            target.shutdown(socket.SHUT_WR)
+            try:
+                while data := source.recv(1 << 16):
+                    with lock:
+                        if not turns or turns[-1] != name:
+                            turns.append(name)
+                    target.sendall(data)
+                target.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass  # One side has gone; what counts has been counted.
 
         back = threading.Thread(target=pump, args=(server, client, "server"))
         back.start()
-        try:
-            pump(client, server, "client")
-            back.join()
-        except OSError:
-            pass
+        pump(client, server, "client")
+        back.join()
 
     thread = threading.Thread(target=relay, daemon=True)
     thread.start()
