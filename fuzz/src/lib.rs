@@ -19,13 +19,14 @@ use keystead::host::arn::{Arn, SessionArns};
 use keystead::host::config::Config;
 use keystead::host::selector::Selector;
 use keystead::host::x509_text::{NameText, attributes};
-use keystead::sandbox::{self, Policy, ScheduledFault};
+use keystead::sandbox::{self, Authorization, Policy, ScheduledFault};
 
 type Target = fn(&[u8]);
 
 /// Every target, by the name that its program and its folder of seeds have.
 pub const TARGETS: &[(&str, Target)] = &[
     ("arn", arn),
+    ("authorization", authorization),
     ("certificate", certificate),
     ("certificate_request", certificate_request),
     ("config", config),
@@ -52,6 +53,16 @@ pub fn arn(data: &[u8]) {
     let mut next = || lines.next().unwrap_or_default();
     if let Ok(arns) = SessionArns::new(next(), next(), next()) {
         assert_eq!(arns.trust_anchor().account(), arns.role().account());
+    }
+}
+
+pub fn authorization(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else {
+        return;
+    };
+    if let Some(header) = Authorization::parse(text) {
+        assert!(!header.id.is_empty());
+        let _ = header.signature();
     }
 }
 

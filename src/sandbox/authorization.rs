@@ -11,17 +11,17 @@ use crate::core::time::UnixTime;
 
 /// `ALGORITHM Credential=ID/DAY/REGION/SERVICE/aws4_request, SignedHeaders=a;b, Signature=HEX`
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Authorization<'a> {
+pub struct Authorization<'a> {
     /// `AWS4-HMAC-SHA256`, `AWS4-X509-RSA-SHA256`…
-    pub(super) algorithm: &'a str,
+    pub algorithm: &'a str,
     /// The access key, or the certificate's serial number in decimal.
-    pub(super) id: &'a str,
+    pub id: &'a str,
     /// `YYYYMMDD`
-    pub(super) day: &'a str,
+    pub day: &'a str,
     /// The region of the scope.
-    pub(super) region: &'a str,
+    pub region: &'a str,
     /// The service of the scope.
-    pub(super) service: &'a str,
+    pub service: &'a str,
     signed_headers: &'a str,
     /// Lower-case hexadecimal, as it was sent.
     signature: &'a str,
@@ -29,7 +29,7 @@ pub(super) struct Authorization<'a> {
 
 impl<'a> Authorization<'a> {
     /// Reads the header's value; `None` if it is not of that form.
-    pub(super) fn parse(value: &'a str) -> Option<Self> {
+    pub fn parse(value: &'a str) -> Option<Self> {
         let (algorithm, rest) = value.trim().split_once(' ')?;
         let mut credential = None;
         let mut signed_headers = None;
@@ -68,7 +68,7 @@ impl<'a> Authorization<'a> {
     }
 
     /// The signature's bytes; `None` if they are not hexadecimal.
-    pub(super) fn signature(&self) -> Option<Vec<u8>> {
+    pub fn signature(&self) -> Option<Vec<u8>> {
         unhex(self.signature)
     }
 

@@ -45,6 +45,7 @@ use self::tls::Tls;
 
 use crate::core::time::Clock as _;
 
+pub use self::authorization::Authorization;
 pub use self::client_files::ClientFiles;
 pub use self::clock::SandboxClock;
 pub use self::config::{Config, ConfigError, Scheme};
