@@ -6,12 +6,14 @@
 //! modules say what was chosen.
 
 pub mod account;
+mod answer;
 mod authorization;
 mod client_files;
 mod clock;
 mod config;
 mod create_session;
 pub mod device;
+mod exchange;
 mod faults;
 mod policy;
 mod record;
@@ -42,7 +44,6 @@ use self::record::Record;
 use self::s3::S3;
 use self::server::Server;
 use self::tls::Tls;
-
 use crate::core::time::Clock as _;
 
 pub use self::authorization::Authorization;

@@ -1,11 +1,12 @@
 //! STS: `GetCallerIdentity`, in the Query protocol, signed with the credentials of a session.
 
-use std::borrow::{Cow, ToOwned as _};
+use std::borrow::Cow;
 use std::format;
 use std::string::{String, ToString};
+use std::sync::Arc;
 
-use http::StatusCode;
 use http::request::Parts;
+use http::{HeaderMap, StatusCode};
 use sha2::{Digest as _, Sha256};
 
 use super::authorization::{Authorization, single};
@@ -37,6 +38,10 @@ impl StsError {
 
     fn forbidden(code: &'static str, message: impl ToString) -> Self {
         Self::new(StatusCode::FORBIDDEN, code, message)
+    }
+
+    fn mismatch(message: impl ToString) -> Self {
+        Self::forbidden("SignatureDoesNotMatch", message)
     }
 
     /// Slow down.
@@ -108,53 +113,11 @@ fn authenticate(
     head: &Parts,
     body: &[u8],
     now: UnixTime,
-) -> Result<std::sync::Arc<Session>, StsError> {
-    if !head.headers.contains_key("authorization") {
-        let message = "Request is missing Authentication Token";
-        return Err(StsError::forbidden("MissingAuthenticationToken", message));
-    }
-    let incomplete =
-        |message: &str| StsError::new(StatusCode::BAD_REQUEST, "IncompleteSignature", message);
-    let authorization = Authorization::of(&head.headers)
-        .filter(|authorization| authorization.algorithm == ALGORITHM)
-        .ok_or_else(|| incomplete("The Authorization header is not AWS4-HMAC-SHA256 with Credential, SignedHeaders and Signature"))?;
-    let date = single(&head.headers, "x-amz-date")
-        .ok_or_else(|| incomplete("There is no X-Amz-Date header"))?;
-    let time = UnixTime::parse_amz(date)
-        .ok_or_else(|| incomplete("X-Amz-Date is not YYYYMMDDTHHMMSSZ"))?;
-
-    let mismatch = |message: String| StsError::forbidden("SignatureDoesNotMatch", message);
-    if !date.starts_with(authorization.day) {
-        let day = authorization.day;
-        return Err(mismatch(format!(
-            "Date in Credential scope ({day}) does not match X-Amz-Date ({date})"
-        )));
-    }
-    let region = &config.account.region;
-    if authorization.region != region {
-        return Err(mismatch(format!(
-            "Credential should be scoped to a valid region, {region}"
-        )));
-    }
-    let off = now.since(time);
-    if off.unsigned_abs() > config.date_window.as_secs() {
-        let window = config.date_window.as_secs() / 60;
-        let state = if off > 0 {
-            "Signature expired"
-        } else {
-            "Signature not yet current"
-        };
-        return Err(mismatch(format!(
-            "{state}: {date} is more than {window} min from {}",
-            now.amz()
-        )));
-    }
-    for name in ["host", "x-amz-date", "x-amz-security-token"] {
-        if head.headers.contains_key(name) && !authorization.covers(name) {
-            return Err(mismatch(format!("'{name}' must be a signed header")));
-        }
-    }
-    let token = single(&head.headers, "x-amz-security-token");
+) -> Result<Arc<Session>, StsError> {
+    let (authorization, time) = signature_fields(&head.headers)?;
+    check_scope(config, &head.headers, &authorization)?;
+    check_date(config, time, now)?;
+    let token = single(&head.headers, TOKEN);
     let session = match sessions.find(authorization.id, token, now) {
         Found::Valid(session) => session,
         Found::Expired => {
@@ -171,16 +134,78 @@ fn authenticate(
         region: authorization.region,
         service: authorization.service,
     };
-    let body_hash = Sha256::digest(body).into();
     let expected = authorization
-        .string_to_sign(head, body_hash, time)
+        .string_to_sign(head, Sha256::digest(body).into(), time)
         .map(|string| SigningKey::derive(&session.secret_access_key, &scope).sign(&string));
     match (expected, authorization.signature()) {
         (Some(expected), Some(given)) if expected[..] == given[..] => Ok(session),
-        _ => Err(mismatch(
+        _ => Err(StsError::mismatch(
             "The request signature we calculated does not match the signature you provided. \
-             Check your AWS Secret Access Key and signing method."
-                .to_owned(),
+             Check your AWS Secret Access Key and signing method.",
         )),
     }
+}
+
+const DATE: &str = "x-amz-date";
+const TOKEN: &str = "x-amz-security-token";
+
+/// The `Authorization` header, and the time in `X-Amz-Date`, whose day is the scope's.
+fn signature_fields(headers: &HeaderMap) -> Result<(Authorization<'_>, UnixTime), StsError> {
+    if !headers.contains_key("authorization") {
+        let message = "Request is missing Authentication Token";
+        return Err(StsError::forbidden("MissingAuthenticationToken", message));
+    }
+    let incomplete =
+        |message: &str| StsError::new(StatusCode::BAD_REQUEST, "IncompleteSignature", message);
+    let authorization = Authorization::of(headers)
+        .filter(|authorization| authorization.algorithm == ALGORITHM)
+        .ok_or_else(|| incomplete("The Authorization header is not one of AWS4-HMAC-SHA256"))?;
+    let date = single(headers, DATE).ok_or_else(|| incomplete("There is no X-Amz-Date header"))?;
+    let time = UnixTime::parse_amz(date)
+        .ok_or_else(|| incomplete("X-Amz-Date is not YYYYMMDDTHHMMSSZ"))?;
+    if !date.starts_with(authorization.day) {
+        let day = authorization.day;
+        return Err(StsError::mismatch(format!(
+            "Date in Credential scope ({day}) does not match X-Amz-Date ({date})"
+        )));
+    }
+    Ok((authorization, time))
+}
+
+fn check_scope(
+    config: &Config,
+    headers: &HeaderMap,
+    authorization: &Authorization<'_>,
+) -> Result<(), StsError> {
+    let region = &config.account.region;
+    if authorization.region != region {
+        let message = format!("Credential should be scoped to a valid region, {region}");
+        return Err(StsError::mismatch(message));
+    }
+    let unsigned = ["host", DATE, TOKEN]
+        .into_iter()
+        .find(|name| headers.contains_key(*name) && !authorization.covers(name));
+    match unsigned {
+        Some(name) => Err(StsError::mismatch(format!(
+            "'{name}' must be a signed header"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn check_date(config: &Config, time: UnixTime, now: UnixTime) -> Result<(), StsError> {
+    let off = now.since(time);
+    let window = config.date_window.as_secs();
+    if off.unsigned_abs() <= window {
+        return Ok(());
+    }
+    let state = if off > 0 {
+        "Signature expired"
+    } else {
+        "Signature not yet current"
+    };
+    let (time, now) = (time.amz(), now.amz());
+    Err(StsError::mismatch(format!(
+        "{state}: {time} is more than {window} s from {now}"
+    )))
 }

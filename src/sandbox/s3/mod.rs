@@ -5,7 +5,9 @@ mod access;
 mod actions;
 mod gate;
 
+use std::borrow::ToOwned as _;
 use std::path::Path;
+use std::string::String;
 use std::sync::Arc;
 
 use http::Request;
@@ -72,6 +74,15 @@ impl S3 {
 /// The answer of a service that is overloaded or fails.
 pub(super) fn failure(code: S3ErrorCode) -> Result<HttpResponse, HttpError> {
     respond(S3Error::new(code))
+}
+
+/// The code in an error's document.
+pub(super) fn error_code(body: &Body) -> Option<String> {
+    let document = body.bytes()?;
+    let document = core::str::from_utf8(&document).ok()?;
+    let (_, rest) = document.split_once("<Code>")?;
+    let (code, _) = rest.split_once("</Code>")?;
+    Some(code.to_owned())
 }
 
 fn respond(error: S3Error) -> Result<HttpResponse, HttpError> {

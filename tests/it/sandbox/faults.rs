@@ -165,5 +165,8 @@ fn requests_are_recorded() {
     );
     assert_eq!(session.header("host"), Some("127.0.0.1"));
     assert!(session.body.starts_with(b"{"));
-    assert_eq!(object.to_string(), "s3 GET /sensor-logs/a 403");
+    assert_eq!(
+        object.to_string(),
+        "s3 GET /sensor-logs/a 403: AccessDenied"
+    );
 }
