@@ -78,13 +78,8 @@ impl core::ops::Deref for Digest {
 pub enum SignatureAlgorithm {
     /// RSASSA-PKCS1-v1_5.
     RsaPkcs1(Hash),
-    /// RSASSA-PSS, MGF1 with the same hash.
-    RsaPss {
-        /// The hash of the message and of MGF1.
-        hash: Hash,
-        /// The length of the salt in bytes.
-        salt_len: usize,
-    },
+    /// RSASSA-PSS, MGF1 with the same hash, a salt as long as the hash.
+    RsaPss(Hash),
     /// ECDSA, DER.
     Ecdsa(Hash),
     /// Pure ML-DSA with an empty context. From a [`Scheme`] the parameter set is unknown: the key's.
@@ -126,17 +121,13 @@ impl SignatureAlgorithm {
 
 impl From<Scheme> for SignatureAlgorithm {
     fn from(scheme: Scheme) -> Self {
-        let pss = |hash: Hash| Self::RsaPss {
-            hash,
-            salt_len: hash.digest_len(),
-        };
         match scheme {
             Scheme::RsaPkcs1Sha256 => Self::RsaPkcs1(Hash::Sha256),
             Scheme::RsaPkcs1Sha384 => Self::RsaPkcs1(Hash::Sha384),
             Scheme::RsaPkcs1Sha512 => Self::RsaPkcs1(Hash::Sha512),
-            Scheme::RsaPssSha256 => pss(Hash::Sha256),
-            Scheme::RsaPssSha384 => pss(Hash::Sha384),
-            Scheme::RsaPssSha512 => pss(Hash::Sha512),
+            Scheme::RsaPssSha256 => Self::RsaPss(Hash::Sha256),
+            Scheme::RsaPssSha384 => Self::RsaPss(Hash::Sha384),
+            Scheme::RsaPssSha512 => Self::RsaPss(Hash::Sha512),
             Scheme::EcdsaSha256 => Self::Ecdsa(Hash::Sha256),
             Scheme::EcdsaSha384 => Self::Ecdsa(Hash::Sha384),
             Scheme::EcdsaSha512 => Self::Ecdsa(Hash::Sha512),
@@ -153,6 +144,9 @@ pub enum AlgorithmError {
     WeakHash(&'static str),
     /// An algorithm that keystead does not know.
     Unknown(ObjectIdentifier),
+    /// An RSASSA-PSS salt of this many bytes: no library that keystead uses verifies salts that are not
+    /// as long as the hash. `openssl` makes the longest that fits unless it is told otherwise.
+    SaltLength(u16),
     /// Parameters that do not fit the algorithm, or an unusual mix of RSASSA-PSS parameters.
     Parameters,
 }
@@ -162,6 +156,10 @@ impl fmt::Display for AlgorithmError {
         match self {
             Self::WeakHash(hash) => write!(f, "it is signed with {hash}, which is too weak"),
             Self::Unknown(oid) => write!(f, "its signature algorithm {oid} is not supported"),
+            Self::SaltLength(len) => write!(
+                f,
+                "its RSASSA-PSS salt has {len} bytes, and only salts as long as the hash can be verified (openssl: -sigopt rsa_pss_saltlen:digest)"
+            ),
             Self::Parameters => f.write_str("the parameters of its signature algorithm are wrong"),
         }
     }
@@ -229,8 +227,10 @@ fn pss(parameters: &[u8]) -> Result<SignatureAlgorithm, AlgorithmError> {
     {
         return Err(AlgorithmError::Parameters);
     }
-    Ok(SignatureAlgorithm::RsaPss {
-        hash,
-        salt_len: fields.salt_len.unwrap_or(20).into(),
-    })
+    let salt_len = fields.salt_len.unwrap_or(20);
+    if usize::from(salt_len) == hash.digest_len() {
+        Ok(SignatureAlgorithm::RsaPss(hash))
+    } else {
+        Err(AlgorithmError::SaltLength(salt_len))
+    }
 }

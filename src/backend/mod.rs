@@ -6,6 +6,7 @@ pub mod algorithm;
 pub mod chain;
 #[cfg(feature = "file")]
 pub mod file;
+pub(crate) mod pem;
 #[cfg(feature = "file")]
 pub mod secret;
 #[cfg(feature = "file")]

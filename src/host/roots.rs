@@ -1,21 +1,25 @@
 //! Root certificates for TLS: the system's, or those of a file.
 //!
-//! The system's 140 roots are most of what a short-lived process does over HTTPS. They are public, so
-//! their base64 is decoded by a decoder that need not take constant time, and the folder with a copy of
-//! each is read only where there is no file that holds them all.
+//! The system's 140 roots are most of what a short-lived process does over HTTPS: they are read one at a
+//! time, and the folder with a copy of each only where there is no file that holds them all.
 
 use std::format;
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::string::String;
+use std::string::{String, ToString as _};
 use std::vec::Vec;
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 
+use crate::backend::pem;
+
 /// The largest CA bundle that is read; the usual ones have 220 KB.
 const MAX_BUNDLE: u64 = 4 << 20;
+
+/// A block that is longer than this is no certificate.
+const MAX_BLOCK: usize = 64 << 10;
 
 /// The roots of the operating system, from where OpenSSL would look for them.
 ///
@@ -24,18 +28,22 @@ const MAX_BUNDLE: u64 = 4 << 20;
 pub(super) fn system() -> Result<RootCertStore, String> {
     let found = openssl_probe::probe();
     let mut store = RootCertStore::empty();
-    // The system's store may hold certificates that rustls does not take; they do no harm.
-    if let Some(file) = &found.cert_file
-        && let Ok(certificates) = read(file)
-    {
-        store.add_parsable_certificates(certificates);
-    }
-    if store.is_empty() {
+    // The system's store may hold certificates that rustls does not take; they do no harm, and neither
+    // does a file that cannot be read, as long as another one can.
+    let mut add_all = |file: &Path| {
+        let _ = for_each_certificate(file, |certificate| {
+            store.add_parsable_certificates([certificate]);
+            Ok(())
+        });
+        store.is_empty()
+    };
+    let mut empty = found.cert_file.is_none_or(|file| add_all(&file));
+    if empty {
         for file in found.cert_dir.iter().flat_map(|folder| files(folder)) {
-            store.add_parsable_certificates(read(&file).unwrap_or_default());
+            empty = add_all(&file);
         }
     }
-    if store.is_empty() {
+    if empty {
         let why = "the system has no root certificates";
         let remedy = "install ca-certificates, or name a file with --ca-bundle";
         return Err(format!("{why}; {remedy}"));
@@ -48,29 +56,46 @@ pub(super) fn system() -> Result<RootCertStore, String> {
 /// # Errors
 /// A sentence for people: the file, and what is wrong in it.
 pub(super) fn bundle(path: &Path) -> Result<RootCertStore, String> {
-    let wrong = |why: String| format!("CA bundle {}: {why}", path.display());
-    let certificates = read(path).map_err(|error| wrong(format!("{error}")))?;
     let mut store = RootCertStore::empty();
-    for (index, certificate) in certificates.into_iter().enumerate() {
-        (store.add(certificate))
-            .map_err(|error| wrong(format!("certificate {}: {error}", index + 1)))?;
-    }
-    if store.is_empty() {
-        return Err(wrong(String::from("there is no certificate in it")));
-    }
-    Ok(store)
+    for_each_certificate(path, |certificate| {
+        let number = store.len() + 1;
+        let added = store.add(certificate);
+        added.map_err(|error| format!("certificate {number}: {error}"))
+    })
+    .and_then(|()| match store.is_empty() {
+        true => Err(String::from("there is no certificate in it")),
+        false => Ok(store),
+    })
+    .map_err(|why| format!("CA bundle {}: {why}", path.display()))
 }
 
-fn read(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+/// Reads a PEM file block by block, and shows each certificate to `visit`.
+fn for_each_certificate(
+    path: &Path,
+    mut visit: impl FnMut(CertificateDer<'_>) -> Result<(), String>,
+) -> Result<(), String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut reader = BufReader::new(file.take(MAX_BUNDLE));
     let mut text = Vec::new();
-    File::open(path)?.take(MAX_BUNDLE).read_to_end(&mut text)?;
-    let blocks = pem::parse_many(text).map_err(io::Error::other)?;
-    let certificates = blocks
-        .into_iter()
-        .filter(|block| block.tag() == "CERTIFICATE");
-    Ok(certificates
-        .map(|block| block.into_contents().into())
-        .collect())
+    loop {
+        let line = text.len();
+        let len = reader.read_until(b'\n', &mut text);
+        let end = len.map_err(|error| error.to_string())? == 0;
+        if !end && !text[line..].starts_with(b"-----END ") && text.len() <= MAX_BLOCK {
+            continue;
+        }
+        for block in pem::blocks(&text) {
+            let block = block.map_err(|error| error.to_string())?;
+            if block.label == "CERTIFICATE" {
+                let der = block.decode().map_err(|error| error.to_string())?;
+                visit(CertificateDer::from(der.as_slice()))?;
+            }
+        }
+        if end {
+            return Ok(());
+        }
+        text.clear();
+    }
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {

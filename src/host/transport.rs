@@ -60,8 +60,8 @@ pub struct HttpTransport {
     verifies_server: bool,
 }
 
-/// The longest head of an answer that is accepted.
-const MAX_ANSWER_HEAD: usize = 16 << 10;
+/// The longest head of an answer that is accepted; AWS's have less than 1 KiB.
+const MAX_ANSWER_HEAD: usize = 8 << 10;
 
 /// Room for what `ureq` adds to a head, and for the line of the request.
 const HEAD_SLACK: usize = 1 << 10;

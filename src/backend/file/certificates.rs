@@ -7,7 +7,7 @@ use der::{Reader as _, SliceReader};
 
 use super::contents::DerKind;
 use super::error::Reason;
-use super::pem;
+use crate::backend::pem;
 use crate::core::x509::Certificate;
 
 /// Every certificate in the contents of a file, in the file's order.

@@ -8,8 +8,8 @@ use std::{format, io};
 
 use der::oid::ObjectIdentifier;
 
-use super::pem::PemError;
 use crate::backend::chain::ChainError;
+use crate::backend::pem::PemError;
 use crate::backend::secret::SecretError;
 use crate::core::identity::IdentityError;
 use crate::core::x509::CertificateError;

@@ -9,7 +9,6 @@ mod ec;
 mod encryption;
 mod error;
 mod ml_dsa;
-mod pem;
 mod permissions;
 mod pkcs12;
 mod private_key;
@@ -25,6 +24,7 @@ use std::vec::Vec;
 use self::contents::DerKind;
 use self::error::Reason;
 use super::chain::{self, Stray};
+use super::pem;
 use super::secret::{Secret, SecretError};
 use super::{BoxedSigner, Identity};
 

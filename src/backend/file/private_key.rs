@@ -11,9 +11,10 @@ use zeroize::Zeroizing;
 
 use super::contents::DerKind;
 use super::error::Reason;
-use super::{PasswordSource, ec, encryption, ml_dsa, pem, rsa};
+use super::{PasswordSource, ec, encryption, ml_dsa, rsa};
 use crate::backend::BoxedSigner;
 use crate::backend::algorithm::RSASSA_PSS;
+use crate::backend::pem;
 use crate::core::key::KeyKind;
 use crate::core::x509::oid;
 

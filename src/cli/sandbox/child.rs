@@ -63,16 +63,18 @@ pub fn run(
     })
 }
 
-/// Returns when a signal asks the program to end.
+/// Calls `announce`, and returns when a signal asks the program to end.
 ///
 /// # Errors
-/// [`CliError`] if they cannot be waited for.
-pub fn wait_for_the_end() -> Result<(), CliError> {
-    let wait = async {
-        Signals::new()?.next().await;
+/// [`CliError`] if they cannot be waited for, or what `announce` gives.
+pub fn wait_for_the_end(announce: impl FnOnce() -> Result<(), CliError>) -> Result<(), CliError> {
+    runtime()?.block_on(async {
+        // Before anyone reads that the sandbox is there, and ends it.
+        let mut signals = Signals::new().map_err(system_error)?;
+        announce()?;
+        signals.next().await;
         Ok(())
-    };
-    runtime()?.block_on(wait).map_err(system_error)
+    })
 }
 
 /// The signals that end programs.

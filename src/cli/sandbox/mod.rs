@@ -56,8 +56,8 @@ pub fn run(arguments: &[OsString], _: &Context<'_>) -> Result<ExitCode, CliError
     match flags.command.split_first() {
         Some((command, arguments)) => child::run(command, arguments, &files),
         None => {
-            context::print(introduction(&running, &files, &state).as_bytes())?;
-            child::wait_for_the_end()?;
+            let introduction = introduction(&running, &files, &state);
+            child::wait_for_the_end(|| context::print(introduction.as_bytes()))?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -13,6 +13,7 @@ const P384: &str = "-algorithm EC -pkeyopt ec_paramgen_curve:P-384";
 const P521: &str = "-algorithm EC -pkeyopt ec_paramgen_curve:P-521";
 const RSA: &str = "-algorithm RSA -pkeyopt rsa_keygen_bits:2048";
 const PSS: &str = "-sigopt rsa_padding_mode:pss";
+const DIGEST_SALT: &str = "-sigopt rsa_pss_saltlen:digest";
 
 /// Certificates made by OpenSSL.
 struct Pki {
@@ -89,19 +90,30 @@ fn links_by_rsa() {
 
 #[test]
 fn links_by_rsa_pss() {
-    check_link("-algorithm RSA-PSS", "-sha256");
-    for sign in [
-        "-sha256 -sigopt rsa_pss_saltlen:digest",
-        "-sha512 -sigopt rsa_pss_saltlen:digest",
-        // The longest that fits.
-        "-sha256",
-        "-sha384 -sigopt rsa_pss_saltlen:20",
-        "-sha384 -sigopt rsa_pss_saltlen:0",
-    ] {
-        check_link(RSA, &format!("{PSS} {sign}"));
+    check_link("-algorithm RSA-PSS", DIGEST_SALT);
+    for hash in ["-sha256", "-sha384", "-sha512"] {
+        check_link(RSA, &format!("{PSS} {hash} {DIGEST_SALT}"));
     }
-    // The encoded message is a byte shorter than the modulus.
-    check_link("-algorithm RSA -pkeyopt rsa_keygen_bits:2049", PSS);
+}
+
+#[test]
+fn a_link_by_rsa_pss_with_another_salt_is_told_apart() {
+    let sign = format!("{PSS} -sha384 -sigopt rsa_pss_saltlen:20");
+    let pki = Pki::new(&[
+        ("root", P256, "root", ""),
+        ("inter", RSA, "root", ""),
+        ("hub", P256, "inter", &sign),
+    ]);
+    let chain = pki.build(&["inter", "hub"]).unwrap();
+    assert_eq!(chain, pki.ders(&["hub"]));
+    let why = stray(&pki.der("inter"), &chain)
+        .unwrap()
+        .unwrap()
+        .to_string();
+    assert!(
+        why.contains("salt has 20 bytes") && why.contains("saltlen:digest"),
+        "{why}"
+    );
 }
 
 #[test]

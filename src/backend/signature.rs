@@ -1,7 +1,5 @@
 //! Every signature check of the project: certificates, CRLs, CSRs, requests.
 
-mod pss;
-
 use core::fmt;
 
 use ml_dsa::{EncodedVerifyingKey, MlDsa44, MlDsa65, MlDsa87, MlDsaParams, VerifyingKey};
@@ -95,18 +93,13 @@ fn check(
             };
             ring_verifies(algorithm, rsa_key(&key)?, message, signature)
         }
-        SignatureAlgorithm::RsaPss { hash, salt_len } => {
-            let key = rsa_pss_key(&key)?;
+        SignatureAlgorithm::RsaPss(hash) => {
             let algorithm = match hash {
                 Hash::Sha256 => &ring::signature::RSA_PSS_2048_8192_SHA256,
                 Hash::Sha384 => &ring::signature::RSA_PSS_2048_8192_SHA384,
                 Hash::Sha512 => &ring::signature::RSA_PSS_2048_8192_SHA512,
             };
-            if salt_len == hash.digest_len() {
-                ring_verifies(algorithm, key, message, signature)
-            } else {
-                pss::verifies(key, hash, salt_len, message, signature)
-            }
+            ring_verifies(algorithm, rsa_pss_key(&key)?, message, signature)
         }
         SignatureAlgorithm::Ecdsa(hash) => ecdsa_verifies(hash, &key, message, signature)?,
         SignatureAlgorithm::MlDsa(set) => match key.kind().ok_or(VerifyError::PublicKey)? {

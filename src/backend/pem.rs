@@ -77,7 +77,14 @@ fn split_block(text: &[u8]) -> Result<(Block<'_>, &[u8]), PemError> {
 }
 
 fn find(text: &[u8], what: &[u8]) -> Option<usize> {
-    text.windows(what.len()).position(|window| window == what)
+    let (first, rest) = what.split_first()?;
+    let mut from = 0;
+    loop {
+        from += text[from..].iter().position(|byte| byte == first)? + 1;
+        if text[from..].starts_with(rest) {
+            return Some(from - 1);
+        }
+    }
 }
 
 /// Why a PEM text cannot be read.
