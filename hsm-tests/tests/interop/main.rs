@@ -6,3 +6,4 @@ mod boto;
 mod docs;
 mod session_package;
 mod signatures;
+mod sigv4;
