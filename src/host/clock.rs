@@ -104,7 +104,8 @@ fn is_believable(time: UnixTime) -> bool {
     time.as_secs() <= BUILD_TIME.as_secs() + BELIEVED_AFTER_BUILD
 }
 
-fn system_time() -> UnixTime {
+/// The system's clock as it is; 1970 if it is earlier than that.
+pub fn system_time() -> UnixTime {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     UnixTime::from_secs(since.unwrap_or_default().as_secs())
 }

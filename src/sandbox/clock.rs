@@ -2,9 +2,9 @@
 
 use core::sync::atomic::{AtomicI64, Ordering};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use crate::core::time::{Clock, UnixTime};
+use crate::host::clock::system_time;
 
 /// A clock that its clones share.
 #[derive(Debug, Clone)]
@@ -38,10 +38,7 @@ impl SandboxClock {
 
 impl Clock for SandboxClock {
     fn now(&self) -> UnixTime {
-        let base = self.fixed.unwrap_or_else(|| {
-            let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-            UnixTime::from_secs(since_epoch.as_secs())
-        });
+        let base = self.fixed.unwrap_or_else(system_time);
         base.offset_by(self.offset.load(Ordering::Relaxed))
     }
 }

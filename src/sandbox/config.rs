@@ -36,6 +36,8 @@ use std::string::{String, ToString as _};
 use std::sync::Arc;
 use std::vec::Vec;
 
+use s3s::path::check_bucket_name;
+
 use super::account::{Account, Profile, Role, TrustAnchor};
 use super::clock::SandboxClock;
 use super::faults::Faults;
@@ -43,6 +45,7 @@ use super::policy::{Policy, PolicyError};
 use super::record::Observer;
 use crate::backend::file::read_certificates;
 use crate::host::document::{DocumentError, Table};
+use crate::host::endpoint::{Partition, is_region};
 
 /// Everything that [`Sandbox::start`](super::Sandbox::start) needs.
 #[derive(Clone)]
@@ -183,6 +186,10 @@ impl Config {
             return Err(top.error("`account` has to be twelve digits").into());
         }
         let region = top.string("region")?.unwrap_or_else(|| REGION.to_owned());
+        if !is_region(&region) || Partition::of_region(&region).name != "aws" {
+            let what = format!("`region` has to be one of the partition aws, not {region:?}");
+            return Err(top.error(&what).into());
+        }
         let mut account = Account::new(&account, &region);
         for (name, table) in top.tables("trust-anchor")? {
             let anchor = trust_anchor(&account, &name, table, directory)?;
@@ -198,6 +205,10 @@ impl Config {
         }
         let mut this = Self::new(account);
         this.buckets = top.strings("buckets")?;
+        if let Some(wrong) = this.buckets.iter().find(|name| !check_bucket_name(name)) {
+            let what = format!("`buckets`: S3 takes no bucket named {wrong:?}");
+            return Err(top.error(&what).into());
+        }
         if let Some(window) = top.duration("date-window")? {
             this.date_window = window;
         }
@@ -254,6 +265,12 @@ fn profile(
     mut table: Table<'_>,
     directory: &Path,
 ) -> Result<Profile, ConfigError> {
+    // It becomes the name of an AWS profile and of an identity of keystead.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if name.is_empty() || !name.bytes().all(plain) {
+        let what = "a profile's name has letters, digits, `-` and `_` only";
+        return Err(table.error(what).into());
+    }
     let id = table.string("id")?;
     let roles = table.strings("roles")?;
     let roles: Vec<&str> = roles.iter().map(String::as_str).collect();

@@ -23,15 +23,21 @@ fn keystead(temporary: &TempDir) -> Command {
     command
 }
 
-/// Runs `sandbox FLAGS -- sh -c SCRIPT`; the script has the program as `$0`.
+/// Runs `sandbox FLAGS -- sh -c SCRIPT`; the script has the program as `$0`, and a standard input that
+/// stays open.
 fn run(flags: &[&str], script: &str) -> Output {
     let temporary = tempfile::tempdir().unwrap();
-    let output = keystead(&temporary)
+    let mut child = keystead(&temporary)
         .arg("sandbox")
         .args(flags)
         .args(["--", "sh", "-c", script, KEYSTEAD])
-        .output()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .unwrap();
+    let _stdin = child.stdin.take();
+    let output = child.wait_with_output().unwrap();
     let left: Vec<_> = temporary.path().read_dir().unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
     output
@@ -65,7 +71,7 @@ fn its_exit_code_is_the_commands() {
     assert_eq!(run(&["--http"], "kill -9 $$").status.code(), Some(137));
     let signalled = run(
         &["--http"],
-        "trap 'kill $!; exit 3' TERM; sleep 30 & kill -TERM $PPID; wait",
+        "trap 'exit 3' TERM; kill -TERM $PPID; read line",
     );
     assert_eq!(signalled.status.code(), Some(3), "the signal is passed on");
 }

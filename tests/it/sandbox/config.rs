@@ -111,6 +111,21 @@ fn a_sandbox_by_the_document_issues_sessions() {
 fn errors_name_the_place() {
     for (from, to, expected) in [
         (
+            "eu-central-1",
+            "us-gov-west-1",
+            "`region` has to be one of the partition aws",
+        ),
+        (
+            "more-logs",
+            "../logs",
+            "S3 takes no bucket named \"../logs\"",
+        ),
+        (
+            "profile.writers",
+            "profile.\"all writers\"",
+            "a profile's name has letters",
+        ),
+        (
             "date-window",
             "date-widow",
             "line 4: unknown key `date-widow`; did you mean `date-window`?",
