@@ -17,6 +17,7 @@ use crate::core::text::JsonString;
 #[derive(Debug)]
 pub struct ClientFiles {
     variables: Vec<(&'static str, String)>,
+    has_identity: bool,
 }
 
 /// What is written for one client.
@@ -77,12 +78,20 @@ impl ClientFiles {
             add_file("AWS_SHARED_CREDENTIALS_FILE", "aws-credentials", "")?;
             variables.extend(client.arns());
         }
-        Ok(Self { variables })
+        Ok(Self {
+            variables,
+            has_identity: identity.is_some(),
+        })
     }
 
     /// The variables to set, with their values.
     pub fn variables(&self) -> &[(&'static str, String)] {
         &self.variables
+    }
+
+    /// Whether clients were given a certificate, so that there are profiles.
+    pub fn has_identity(&self) -> bool {
+        self.has_identity
     }
 }
 

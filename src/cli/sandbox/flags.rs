@@ -30,17 +30,20 @@ Faults are written [SERVICE/]FAULT[=VALUE][:COUNT][@SKIP]; the services are role
     garbage                   the answer is HTML, with a status of success
     missing-field=expiration  the session's answer lacks it";
 
+/// What says whom the sandbox trusts.
+const TRUST: &str = "trust";
+
 #[derive(Debug, Parser)]
 #[command(name = "sandbox", about = super::ABOUT, after_help = DETAILS)]
 pub struct Flags {
     /// Read trust anchors, profiles, roles and buckets from this file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", group = TRUST)]
     pub config: Option<PathBuf>,
     /// Trust the authority in this directory (of `keystead ca`) instead of one made on the spot
-    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    #[arg(long, value_name = "DIR", group = TRUST)]
     pub ca: Option<PathBuf>,
     /// Let clients use this certificate (with its chain)
-    #[arg(long, value_name = "FILE", requires = "key")]
+    #[arg(long, value_name = "FILE", requires_all = ["key", TRUST])]
     pub certificate: Option<PathBuf>,
     /// Let clients use this private key
     #[arg(

@@ -122,7 +122,7 @@ fn configure(flags: &Flags, state: &Path) -> Result<(Config, Option<ClientIdenti
         (None, None) => {
             let now = SandboxClock::system().now();
             let (authority, device) = device::in_state(state, now).map_err(start_error)?;
-            (ready_made(authority)?, given.or(Some(device)))
+            (ready_made(authority)?, Some(device))
         }
     };
     let objects = state.join("objects");
@@ -165,6 +165,9 @@ fn introduction(running: &Running, files: &ClientFiles, state: &State) -> String
         let _ = writeln!(text, "export {name}='{value}'");
     }
     let _ = writeln!(text, "unset {}", child::CREDENTIAL_VARIABLES.join(" "));
+    if !files.has_identity() {
+        text += "# For AWS profiles with credentials, start it with --certificate FILE and --key FILE.\n";
+    }
     for anchor in &account.trust_anchors {
         let _ = writeln!(text, "# trust anchor {}", anchor.arn);
     }

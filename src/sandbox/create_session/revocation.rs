@@ -23,7 +23,7 @@ use crate::core::x509::{AlgorithmIdentifier, Certificate};
 /// [`Refusal`] if one is revoked, or if a CRL cannot be used: revocation must not fail silently.
 pub(super) fn check(path: &[Certificate<'_>], crls: &[PathBuf]) -> Result<(), Refusal> {
     // A file that is not there revokes nothing: an authority's first list may be still to come.
-    for file in crls.iter().filter(|file| file.exists()) {
+    for file in crls.iter().filter(|file| file.try_exists().unwrap_or(true)) {
         let unusable = |error: String| {
             let reason = format!("the CRL {} cannot be used: {error}", file.display());
             Refusal::untrusted(reason)
@@ -31,13 +31,8 @@ pub(super) fn check(path: &[Certificate<'_>], crls: &[PathBuf]) -> Result<(), Re
         let der = read_document(file, CertificateList::<Rfc5280>::PEM_LABEL)
             .map_err(|error| unusable(error.to_string()))?;
         let crl = Crl::from_der(&der).map_err(|error| unusable(error.to_string()))?;
-        for link in path.windows(2) {
-            let [certificate, issuer] = link else {
-                continue;
-            };
-            if crl.issuer != issuer.subject {
-                continue;
-            }
+        let links = path.iter().zip(path.iter().skip(1));
+        for (certificate, issuer) in links.filter(|(_, issuer)| crl.issuer == issuer.subject) {
             crl.verify(issuer)
                 .map_err(|error| unusable(error.to_string()))?;
             if crl.revokes(certificate) {

@@ -194,6 +194,16 @@ fn what_does_not_start() {
         (vec!["--fault", "trottle"], 2, "did you mean `throttle`?"),
         (vec!["--config", &config], 2, "a role needs a `policy`"),
         (vec!["--config", &missing], 2, "cannot be read"),
+        (
+            vec!["--certificate", "a", "--key", "b"],
+            2,
+            "--config <FILE>|--ca <DIR>",
+        ),
+        (
+            vec!["--ca", &missing, "--config", &config],
+            2,
+            "cannot be used with",
+        ),
         (vec!["--ca", &missing], 3, "none"),
         (
             vec!["--", "/no/such/command"],
