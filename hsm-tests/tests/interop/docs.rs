@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hsm_tests::program;
+use keystead::host::config::Setting;
 
 /// Commands that are run elsewhere: they build, install, or run this very test.
 const ELSEWHERE: [(&str, &str); 6] = [
@@ -194,6 +195,62 @@ documents! {
     design "docs/DESIGN.md"
     errors "docs/errors.md"
     sandbox "docs/sandbox.md"
+}
+
+#[test]
+fn every_setting_is_in_the_table() {
+    let document = fs::read_to_string(document("docs/configuration.md")).unwrap();
+    let rows: Vec<_> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .collect();
+    for setting in Setting::ALL {
+        let known = rows.iter().any(|row| {
+            let names = row.split('|').next().unwrap_or_default();
+            names.split('`').any(|word| word == setting.name())
+        });
+        assert!(known, "{}", setting.name());
+    }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let folder = document("docs");
+    let documents = fs::read_dir(&folder).unwrap();
+    let documents = documents.map(|entry| entry.unwrap().path());
+    for path in documents.chain([document("README.md")]) {
+        let text = fs::read_to_string(&path).unwrap();
+        let links = text.split("](").skip(1);
+        for link in links.filter_map(|rest| rest.split(')').next()) {
+            if link.starts_with("https:") {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => path.clone(),
+                file => path.parent().unwrap().join(file),
+            };
+            let target = fs::read_to_string(&target)
+                .unwrap_or_else(|_| panic!("{}: {link} leads nowhere", path.display()));
+            assert!(
+                heading.is_empty() || headings(&target).any(|found| found == heading),
+                "{}: {link} has no such heading",
+                path.display()
+            );
+        }
+    }
+}
+
+/// The anchors of a document's headings.
+fn headings(document: &str) -> impl Iterator<Item = String> {
+    let headings = document.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| {
+        let words = line.trim_start_matches('#').trim().to_lowercase();
+        let kept = words
+            .chars()
+            .filter(|c| c.is_alphanumeric() || " -".contains(*c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    })
 }
 
 #[test]
