@@ -33,10 +33,19 @@ impl Block<'_> {
         find(self.body, b"Proc-Type:").is_some()
     }
 
-    /// The DER in the block, in a buffer that is cleared when it is dropped.
+    /// The base64 in the block, without white space, in a buffer that is cleared when it is dropped.
+    pub fn base64(&self) -> Zeroizing<Vec<u8>> {
+        let mut text = Zeroizing::new(Vec::with_capacity(self.body.len()));
+        for line in self.body.split(u8::is_ascii_whitespace) {
+            text.extend_from_slice(line);
+        }
+        text
+    }
+
+    /// The DER in the block, in a buffer that is cleared when it is dropped. It may be a secret, so
+    /// decoding takes the same time whatever it is.
     pub fn decode(&self) -> Result<Zeroizing<Vec<u8>>, PemError> {
-        let mut der = Zeroizing::new(Vec::with_capacity(self.body.len()));
-        der.extend(self.body.iter().filter(|byte| !byte.is_ascii_whitespace()));
+        let mut der = self.base64();
         let len = Base64::decode_in_place(&mut der)
             .map_err(|_| PemError::NotBase64(self.label.to_owned()))?
             .len();
