@@ -11,6 +11,7 @@ mod create_session_vectors;
 mod fuzz_seeds;
 mod http_stream;
 mod keys;
+mod ml_dsa_chain;
 mod sandbox;
 mod session;
 mod sigv4_vectors;
