@@ -24,8 +24,11 @@ ensure_packages() {
     ((${#missing[@]})) || return 0
 
     local root=()
-    ((EUID == 0)) || root=(sudo)
-    if ! have apt-get || ! have "${root[@]:-true}"; then die "install these first: ${missing[*]}"; fi
+    have apt-get || die "install these first: ${missing[*]}"
+    if ((EUID != 0)); then
+        have sudo || die "install these first, as root: apt-get install ${missing[*]}"
+        root=(sudo)
+    fi
     echo "installing ${missing[*]}" >&2
     local log="$CARGO_TARGET_DIR/apt.log"
     mkdir -p "$CARGO_TARGET_DIR"

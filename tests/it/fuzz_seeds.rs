@@ -42,9 +42,20 @@ fn damages(seed: &[u8]) -> impl Iterator<Item = Vec<u8>> {
 
 #[test]
 fn every_target_has_a_program() {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let manifest = fs::read_to_string(fuzz.join("Cargo.toml")).unwrap();
     for (name, _) in targets::TARGETS {
-        let program = manifest.join(format!("fuzz_targets/{name}.rs"));
-        assert!(program.exists(), "{}", program.display());
+        let file = format!("fuzz_targets/{name}.rs");
+        assert!(manifest.contains(&format!("path = \"{file}\"")), "{name}");
+        let program = fs::read_to_string(fuzz.join(&file)).unwrap();
+        assert!(
+            program.contains(&format!("keystead_fuzz::{name}(data)")),
+            "{file}"
+        );
     }
+    assert_eq!(
+        manifest.matches("[[bin]]").count(),
+        targets::TARGETS.len(),
+        "fuzz/Cargo.toml has programs that are no targets"
+    );
 }
