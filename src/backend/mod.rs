@@ -8,6 +8,8 @@ pub mod chain;
 pub mod file;
 pub(crate) mod pem;
 #[cfg(feature = "file")]
+pub(crate) mod regular_file;
+#[cfg(feature = "file")]
 pub mod secret;
 #[cfg(feature = "file")]
 pub mod signature;

@@ -68,6 +68,12 @@ fn signature(error: SignError) -> CliError {
 /// The error for a connection that could not be made, or broke.
 pub fn transport(error: &HttpError, endpoint: &Endpoint) -> CliError {
     let remedy = match error {
+        HttpError::Roots(why) => {
+            return CliError::usage(
+                why.as_str(),
+                "--ca-bundle and AWS_CA_BUNDLE name a PEM file with root certificates",
+            );
+        }
         HttpError::HostNotFound => {
             "check the region, the name server, and whether a proxy is needed (--with-proxy, --proxy)"
         }

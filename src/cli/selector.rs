@@ -1,10 +1,11 @@
 //! `--cert-selector`: which certificate of a store is meant, on the command line or in a JSON file.
 
 use std::ffi::OsStr;
+use std::format;
 use std::path::Path;
-use std::{format, fs};
 
 use super::error::CliError;
+use crate::backend::regular_file;
 use crate::host::selector::Selector;
 
 const EXAMPLE: &str = "such as Key=x509Subject,Value=CN=hub-17, or file://selector.json";
@@ -20,7 +21,7 @@ pub fn read(value: &OsStr) -> Result<Selector, CliError> {
     let selector = match text.strip_prefix("file://") {
         None => text.parse(),
         Some(path) => {
-            let text = fs::read_to_string(Path::new(path)).map_err(|error| {
+            let text = regular_file::read_text(Path::new(path)).map_err(|error| {
                 CliError::usage(format!("--cert-selector: {path}: {error}"), "")
             })?;
             Selector::from_json(&text)

@@ -11,13 +11,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::string::String;
 use std::vec::Vec;
-use std::{format, fs, io, vec};
+use std::{format, io, vec};
 
 use clap::ArgMatches;
 
 use super::context::Context;
 use super::error::CliError;
 use super::flags;
+use crate::backend::regular_file;
 use crate::backend::secret::{Environment, SecretSource};
 use crate::core::text::Printable;
 use crate::host::config::{Config, IdentityConfig, Setting};
@@ -123,10 +124,11 @@ impl<'a> Sources<'a> {
     /// [`CliError`] if a file or an identity was asked for and is not there, or the file is wrong.
     pub fn completed(self, required: &[Setting]) -> Result<Self, CliError> {
         let is_asked_for = self.identity().is_some() || self.path().is_some();
-        if !is_asked_for && required.iter().all(|&setting| self.get(setting).is_some()) {
+        let is_complete = required.iter().all(|&setting| self.get(setting).is_some());
+        if is_complete && !is_asked_for {
             return Ok(self);
         }
-        self.with_file()
+        self.with_file(is_complete)
     }
 
     /// The same sources with each identity that could be meant: the one that is named, or all of the
@@ -136,7 +138,7 @@ impl<'a> Sources<'a> {
     /// As [`completed`](Self::completed).
     pub fn for_each_identity(self) -> Result<Vec<Self>, CliError> {
         if self.identity().is_some() {
-            return Ok(vec![self.with_file()?]);
+            return Ok(vec![self.with_file(false)?]);
         }
         let (path, identities) = match open(self.path(), self.environment)? {
             Some((path, config)) if !config.identities().is_empty() => {
@@ -154,8 +156,9 @@ impl<'a> Sources<'a> {
         Ok(all.collect())
     }
 
-    /// The same sources, with the configuration file if there is one.
-    fn with_file(mut self) -> Result<Self, CliError> {
+    /// The same sources, with the configuration file if there is one. Where they are complete, nobody
+    /// has to choose one of several identities: none of them is used.
+    fn with_file(mut self, is_complete: bool) -> Result<Self, CliError> {
         let identity = self.identity();
         let Some((path, config)) = open(self.path(), self.environment)? else {
             return match identity {
@@ -163,7 +166,12 @@ impl<'a> Sources<'a> {
                 Some(name) => Err(no_file(&name)),
             };
         };
-        if identity.is_none() && config.identities().is_empty() {
+        let is_optional = match config.identities() {
+            [] => true,
+            [_] => false,
+            _ => is_complete,
+        };
+        if identity.is_none() && is_optional {
             return Ok(self);
         }
         let name = identity.as_deref().map(OsStr::to_string_lossy);
@@ -333,12 +341,9 @@ fn open(
 /// `None` if there is no such file.
 fn read(path: &Path) -> Result<Option<Config>, CliError> {
     let name = path.display();
-    let text = match fs::read_to_string(path) {
+    let text = match regular_file::read_text(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            return Err(CliError::usage(format!("{name}: this is not UTF-8"), ""));
-        }
         Err(error) => return Err(CliError::usage(format!("{name}: {error}"), "")),
     };
     Config::parse(&format!("{name}"), &text)

@@ -4,7 +4,7 @@
 //! time, and the folder with a copy of each only where there is no file that holds them all.
 
 use std::format;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::string::{String, ToString as _};
@@ -15,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 
-use crate::backend::pem;
+use crate::backend::{pem, regular_file};
 
 /// The largest CA bundle that is read; the usual ones have 220 KB.
 const MAX_BUNDLE: u64 = 4 << 20;
@@ -76,7 +76,7 @@ fn for_each_certificate(
     path: &Path,
     mut visit: impl FnMut(CertificateDer<'_>) -> Result<(), String>,
 ) -> Result<(), String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
+    let file = regular_file::open(path).map_err(|error| error.to_string())?;
     let mut reader = BufReader::new(file.take(MAX_BUNDLE));
     let mut text = Vec::new();
     loop {

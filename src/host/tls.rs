@@ -84,7 +84,7 @@ impl<In: Transport> Connector<In> for TlsConnector {
         let host = details.uri.host().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host)
-            .map_err(|_| other(TlsError(format!("{host} is not a host name"))))?
+            .map_err(|_| ureq::Error::BadUri(format!("{host} is not a host name")))?
             .to_owned();
         let mut connection = ClientConnection::new(self.config()?, name).map_err(other)?;
         let mut socket = TransportAdapter::new(transport.boxed(), details.current_time.clone());
@@ -140,7 +140,7 @@ impl Transport for TlsTransport {
     }
 }
 
-/// What is wrong with our side of TLS: the bundle, the system's roots, the host's name.
+/// What is wrong with our side of TLS: the bundle, or the system's roots.
 #[derive(Debug)]
 pub(super) struct TlsError(String);
 

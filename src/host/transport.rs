@@ -177,8 +177,10 @@ pub enum HttpError {
     Timeout(&'static str),
     /// The connection could not be made or broke.
     Connection(io::Error),
-    /// The server's certificate, or our side of TLS.
+    /// The server's certificate.
     Tls(String),
+    /// The root certificates to trust: the bundle's, or the system's.
+    Roots(String),
     /// The proxy.
     Proxy(String),
     /// What came is not HTTP/1.1, or its head is too long.
@@ -213,7 +215,7 @@ impl From<UreqError> for HttpError {
             UreqError::ConnectProxyFailed(why) => Self::Proxy(why),
             UreqError::InvalidProxyUrl => Self::Proxy("its URL cannot be used".to_string()),
             UreqError::Other(error) => match error.downcast::<TlsError>() {
-                Ok(error) => Self::Tls(error.to_string()),
+                Ok(error) => Self::Roots(error.to_string()),
                 Err(error) => Self::Connection(io::Error::other(error)),
             },
             UreqError::ConnectionFailed => {
@@ -239,8 +241,13 @@ impl fmt::Display for HttpError {
         match self {
             Self::HostNotFound => f.write_str("the host's name has no address"),
             Self::Timeout(what) => write!(f, "it took too long {what}"),
+            // rustls has a page of its manual to say about it.
+            Self::Connection(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                f.write_str("the connection was closed before the answer was complete")
+            }
             Self::Connection(error) => error.fmt(f),
             Self::Tls(why) => write!(f, "TLS: {why}"),
+            Self::Roots(why) => f.write_str(why),
             Self::Proxy(why) => write!(f, "proxy: {why}"),
             Self::NotHttp(why) => write!(f, "the answer is not HTTP: {why}"),
             Self::TooLong => f.write_str("the answer is longer than allowed"),

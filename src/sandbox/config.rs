@@ -44,6 +44,7 @@ use super::faults::Faults;
 use super::policy::{Policy, PolicyError};
 use super::record::Observer;
 use crate::backend::file::read_certificates;
+use crate::backend::regular_file;
 use crate::host::document::{DocumentError, Table};
 use crate::host::endpoint::{Partition, is_region};
 
@@ -354,5 +355,5 @@ fn policy(
 }
 
 fn read_text(path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path).map_err(|error| ConfigError::Read(path.to_owned(), error))
+    regular_file::read_text(path).map_err(|error| ConfigError::Read(path.to_owned(), error))
 }

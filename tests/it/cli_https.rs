@@ -75,7 +75,8 @@ fn whom_it_trusts() {
     has_credentials(&run(command.env("AWS_CA_BUNDLE", "sandbox.pem")));
     scene.run(&[]).failed(5, "--ca-bundle FILE");
     scene.run(&["--ca-bundle=root.pem"]).failed(5, "TLS");
-    scene.run(&["--ca-bundle=none.pem"]).failed(5, "none.pem");
+    scene.run(&["--ca-bundle=none.pem"]).failed(2, "none.pem");
+    scene.run(&["--ca-bundle=."]).failed(2, "it is a directory");
     let unverified = scene.run(&["--no-verify-ssl"]);
     has_credentials(&unverified);
     assert!(

@@ -206,6 +206,26 @@ fn the_file_is_not_read_when_nothing_is_missing() {
 }
 
 #[test]
+fn of_several_identities_none_is_used_when_nothing_is_missing() {
+    let home = home();
+    let several = format!("{FILE}\n[identity.lab]\nskip-certificate-rules = true");
+    write(home.path(), "keystead.toml", &several);
+    let complete = [
+        "credential-process",
+        "--config=keystead.toml",
+        "--certificate=none.pem",
+        "--trust-anchor-arn",
+        ANCHOR,
+        "--profile-arn",
+        PROFILE,
+        "--role-arn",
+        ROLE,
+    ];
+    run(&mut command(home.path(), &complete)).failed(3, "none.pem");
+    run(&mut command(home.path(), &complete[..7])).failed(2, "several identities: hub, lab");
+}
+
+#[test]
 fn what_is_wrong_with_the_file_is_named_with_its_line() {
     let home = home();
     let folder = home.path();
@@ -227,7 +247,12 @@ fn what_is_wrong_with_the_file_is_named_with_its_line() {
     ));
     missing.failed(2, "none.toml: there is no such file");
     let folder_as_file = run(&mut command(folder, &["credential-process", "--config=."]));
-    folder_as_file.failed(2, ".: Is a directory");
+    folder_as_file.failed(2, ".: it is a directory");
+    let device = run(&mut command(
+        folder,
+        &["credential-process", "--config=/dev/zero"],
+    ));
+    device.failed(2, "/dev/zero: it is not a regular file");
     fs::write(folder.join("k.toml"), [0xff, 0xfe]).expect("a file");
     let binary = run(&mut command(
         folder,

@@ -1,15 +1,13 @@
 //! Reading a file whole, within bounds, and telling what it holds.
 
-use std::fs::OpenOptions;
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::vec::Vec;
 
 use der::{Decode as _, Header, Reader as _, SliceReader, Tag};
-use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
+use super::super::regular_file;
 use super::error::Reason;
 
 /// The most bytes that a key or certificate file may have. A chain of six ML-DSA-87 certificates has
@@ -18,23 +16,13 @@ const MAX_LEN: u64 = 1 << 20;
 
 /// Reads a regular file; the buffer is cleared when it is dropped, as it may hold a private key.
 pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Reason> {
-    // Without O_NONBLOCK, opening a FIFO that nobody writes to would wait for ever.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(OFlags::NONBLOCK.bits() as i32)
-        .open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.is_dir() {
-        return Err(Reason::Directory);
-    }
-    if !metadata.is_file() {
-        return Err(Reason::NotAFile);
-    }
-    if metadata.len() > MAX_LEN {
+    let file = regular_file::open(path)?;
+    let len = file.metadata()?.len();
+    if len > MAX_LEN {
         return Err(Reason::TooLarge);
     }
     // One byte of room more, so that the buffer need not grow (and leave a copy) to find the end.
-    let mut contents = Zeroizing::new(Vec::with_capacity(metadata.len() as usize + 1));
+    let mut contents = Zeroizing::new(Vec::with_capacity(len as usize + 1));
     file.take(MAX_LEN + 1).read_to_end(&mut contents)?;
     match &contents[..] {
         [] => Err(Reason::Empty),

@@ -89,8 +89,6 @@ impl core::error::Error for OpenError {}
 #[derive(Debug)]
 pub enum Reason {
     Io(io::Error),
-    Directory,
-    NotAFile,
     TooLarge,
     Empty,
     Utf16,
@@ -142,8 +140,6 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io(error) => error.fmt(f),
-            Self::Directory => f.write_str("it is a directory, not a file"),
-            Self::NotAFile => f.write_str("it is not a regular file"),
             Self::TooLarge => f.write_str("it is larger than 1 MiB, too large for keys and certificates"),
             Self::Empty => f.write_str("the file is empty"),
             Self::Utf16 => f.write_str("it is UTF-16 text"),
