@@ -137,6 +137,12 @@ impl Directory {
         &self.index.certificates
     }
 
+    /// The file with the certificate between those that are issued and the root, if there is one.
+    pub fn intermediate_path(&self) -> Option<PathBuf> {
+        let has_intermediate = !self.authority.intermediates().is_empty();
+        has_intermediate.then(|| self.path.join(INTERMEDIATE).with_extension("pem"))
+    }
+
     /// Issues a certificate and writes it to the new file `certificate`, and with the intermediates
     /// after it to the new file `chain`, if there is to be one.
     ///

@@ -85,6 +85,13 @@ impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotARequest => f.write_str("not a PKCS#10 certificate request"),
+            Self::Signature(VerifyError::PublicKey) => f.write_str(
+                "its key is of a kind that IAM Roles Anywhere does not take, or is damaged",
+            ),
+            Self::Signature(VerifyError::RsaBits(bits)) => {
+                write!(f, "its RSA key has {bits} bits, not 2048 to 8192")
+            }
+            Self::Signature(VerifyError::Algorithm(error)) => error.fmt(f),
             Self::Signature(error) => {
                 write!(f, "the request is not signed by its own key: {error}")
             }

@@ -105,7 +105,8 @@ fn issue(dir: &Path, flags: &Issue, now: UnixTime) -> Result<String, CliError> {
     let record = directory
         .issue(&template, key, &files.certificate, files.chain.as_deref())
         .map_err(fail)?;
-    Ok(report::issued(&record, &files))
+    let intermediates = directory.intermediate_path();
+    Ok(report::issued(&record, &files, intermediates.as_deref()))
 }
 
 fn read_request(path: &Path) -> Result<CertificateRequest, CliError> {
@@ -114,7 +115,8 @@ fn read_request(path: &Path) -> Result<CertificateRequest, CliError> {
         CliError::new(
             Exit::Key,
             format!("{}: {error}", path.display()),
-            "make it with `openssl req -new -key KEY -subj /CN=NAME -out FILE`",
+            "`openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout KEY \
+             -subj /CN=NAME -out FILE` makes a key and its request",
         )
     })
 }

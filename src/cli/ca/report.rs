@@ -36,8 +36,8 @@ pub fn created(dir: &Path, plan: &NewAuthority, written: &[PathBuf]) -> String {
     text
 }
 
-/// After `issue`.
-pub fn issued(record: &Record, files: &Files) -> String {
+/// After `issue`; `intermediates` is what a certificate without its chain needs beside it.
+pub fn issued(record: &Record, files: &Files, intermediates: Option<&Path>) -> String {
     let mut text = format!(
         "{}: certificate {}, valid until {}\n",
         record.subject, record.serial, record.not_after
@@ -57,8 +57,12 @@ pub fn issued(record: &Record, files: &Files) -> String {
         Some(key) => key.display().to_string(),
         None => String::from("KEY"),
     };
+    let beside = match (chain, intermediates) {
+        (None, Some(path)) => format!(" --intermediates {}", path.display()),
+        _ => String::new(),
+    };
     text += &format!(
-        "Next: keystead credential-process --certificate {} --key {key} \\\n    \
+        "Next: keystead credential-process --certificate {} --key {key}{beside} \\\n    \
          --trust-anchor-arn ARN --profile-arn ARN --role-arn ARN\n",
         chain.unwrap_or(&files.certificate).display(),
     );

@@ -173,6 +173,25 @@ fn certificates_for_requests() {
 }
 
 #[test]
+fn a_certificate_without_its_chain_is_used_with_the_intermediate() {
+    let desk = Desk::with_authority("--intermediate");
+    let alone = desk.run("ca issue --subject CN=a --cert a.pem --key a.key");
+    assert!(
+        alone
+            .stdout
+            .contains("--key a.key --intermediates ca/intermediate.pem "),
+        "{}",
+        alone.stdout
+    );
+    let chained = desk.run("ca issue --subject CN=b --out b");
+    assert!(
+        !chained.stdout.contains("--intermediates"),
+        "{}",
+        chained.stdout
+    );
+}
+
+#[test]
 fn requests_that_are_refused() {
     let desk = Desk::with_authority("");
     desk.0.openssl("req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k -subj /CN=a -outform DER -out good.der");
@@ -187,13 +206,21 @@ fn requests_that_are_refused() {
     desk.0.write("changed.der", der);
     desk.0
         .openssl("req -new -newkey ed25519 -nodes -keyout k -subj /CN=a -out ed25519.csr");
+    desk.0
+        .openssl("req -new -newkey rsa:1024 -nodes -keyout k -subj /CN=a -out weak.csr");
+    desk.0.openssl("req -new -newkey ec -pkeyopt ec_paramgen_curve:secp256k1 -nodes -keyout k -subj /CN=a -out koblitz.csr");
     desk.0.write("text.csr", "no request");
     for (name, says) in [
         (
             "changed.der",
             "not signed by its own key: the signature is wrong",
         ),
-        ("ed25519.csr", "not signed by its own key"),
+        (
+            "ed25519.csr",
+            "signature algorithm 1.3.101.112 is not supported",
+        ),
+        ("weak.csr", "its RSA key has 1024 bits"),
+        ("koblitz.csr", "its key is of a kind that"),
         ("text.csr", "not a PKCS#10 certificate request"),
         ("ca/root.pem", "no PEM block `CERTIFICATE REQUEST`"),
         ("missing.csr", "missing.csr"),
