@@ -2,7 +2,11 @@
 //! a wrong clock.
 
 use std::process::Command;
+use std::time::Duration;
 
+use keystead::ca::{Authority, KeyType, Validity, certificate_pem};
+use keystead::core::time::Clock as _;
+use keystead::host::clock::HostClock;
 use keystead::sandbox::{Config, Running, Sandbox, SandboxClock};
 use serde_json::Value;
 
@@ -84,6 +88,29 @@ fn whom_it_trusts() {
         "{}",
         unverified.stderr
     );
+}
+
+#[test]
+fn the_systems_roots_are_those_that_openssl_would_take() {
+    let scene = Scene::new(SandboxClock::system());
+    let with_roots = |parts: &[&str]| {
+        let roots: Vec<u8> = parts
+            .iter()
+            .flat_map(|part| scene.workshop.read(part))
+            .collect();
+        let roots = scene.workshop.write("roots.pem", roots);
+        run(scene.command(&[]).env("SSL_CERT_FILE", roots))
+    };
+    has_credentials(&with_roots(&["root.pem", "sandbox.pem"]));
+    with_roots(&["root.pem"]).failed(5, "UnknownIssuer");
+    // Of the same name, but with another key.
+    let name = "CN=keystead sandbox".parse().expect("a name");
+    let validity = Validity::starting(HostClock::new(None).now(), Duration::from_secs(3600));
+    let impostor = Authority::new_in_memory(name, KeyType::P256, validity).expect("a root");
+    let impostor = certificate_pem(impostor.root()).expect("PEM");
+    scene.workshop.write("impostor.pem", impostor);
+    with_roots(&["impostor.pem"]).failed(5, "TLS");
+    has_credentials(&with_roots(&["impostor.pem", "sandbox.pem"]));
 }
 
 #[test]
