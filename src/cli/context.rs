@@ -1,5 +1,6 @@
 //! What a command has beside its arguments: how it was started, the environment, and the console.
 
+use core::fmt;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write as _;
@@ -7,7 +8,7 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::string::String;
 use std::vec::Vec;
-use std::{env, eprintln, format, io};
+use std::{env, format, io};
 
 use super::error::{CliError, Exit};
 use crate::backend::secret::Environment;
@@ -39,6 +40,11 @@ pub struct Console {
     json: bool,
 }
 
+/// Writes a line to standard error. There is nobody to tell that it cannot be written.
+pub fn tell(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 impl Console {
     /// A console as `--error-format` or `KEYSTEAD_ERROR_FORMAT` ask for it. They are looked up before
     /// the arguments are read, because an error in the arguments has to follow them too.
@@ -65,24 +71,24 @@ impl Console {
     /// Warns; the second sentence says what to do.
     pub fn warn(&self, what: &str, remedy: &str) {
         if self.json {
-            eprintln!(
+            tell(format_args!(
                 r#"{{"kind":"warning","message":{},"remedy":{}}}"#,
                 JsonString(what),
                 JsonString(remedy)
-            );
+            ));
         } else if remedy.is_empty() {
-            eprintln!("warning: {what}");
+            tell(format_args!("warning: {what}"));
         } else {
-            eprintln!("warning: {what}\n  {remedy}");
+            tell(format_args!("warning: {what}\n  {remedy}"));
         }
     }
 
     /// Reports the error that a command ended with.
     pub fn report(&self, error: &CliError) {
         if self.json {
-            eprintln!("{}", error.json());
+            tell(format_args!("{}", error.json()));
         } else {
-            eprintln!("keystead: {error}");
+            tell(format_args!("keystead: {error}"));
         }
     }
 }

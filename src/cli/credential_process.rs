@@ -30,10 +30,10 @@ In ~/.aws/config:
     [profile hub]
     credential_process = keystead credential-process --identity hub
 
-The flags for identity, AWS and network can also be set as variables (--role-arn: KEYSTEAD_ROLE_ARN)
-or as keys of [identity.NAME] in keystead.toml, which is looked for in $XDG_CONFIG_HOME/keystead/
-(~/.config/keystead/) and /etc/keystead/. The file is read if --config or --identity ask for it, or if
-flags and variables leave open one of certificate, trust-anchor-arn, profile-arn and role-arn.
+The flags for identity, AWS and network can also be set as variables (--role-arn: KEYSTEAD_ROLE_ARN) \
+or as keys of [identity.NAME] in keystead.toml, which is looked for in $XDG_CONFIG_HOME/keystead/ \
+(~/.config/keystead/) and /etc/keystead/. The file is read if --config or --identity ask for it, or if \
+flags and variables leave open one of certificate, trust-anchor-arn, profile-arn and role-arn. \
 `keystead config check` shows what each value is and where it comes from.";
 
 const USER_AGENT: &str = concat!("keystead/", env!("CARGO_PKG_VERSION"));
@@ -106,7 +106,7 @@ fn credentials(
         watcher,
     };
     let created = session::create(&request, &mut identity, &mut transport, &mut environment)
-        .map_err(|error| refusal::of(&error, &session.endpoint))?;
+        .map_err(|error| refusal::of(&error, &session.endpoint, plan.network.correct_clock))?;
     if let (Some(file), Some(time)) = (confirmed, created.confirmed) {
         // It only makes the next start surer: a read-only system works as well.
         let _ = file.store(time);

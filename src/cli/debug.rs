@@ -1,9 +1,9 @@
 //! `--debug`: what is signed, sent and answered, on standard error, without secrets.
 
 use core::time::Duration;
-use std::eprintln;
-use std::string::String;
+use std::string::{String, ToString as _};
 
+use super::context::tell;
 use crate::core::create_session::Signed;
 use crate::core::http::Body;
 use crate::host::session::{CreateError, Watcher};
@@ -14,34 +14,50 @@ pub struct Debug;
 impl Watcher for Debug {
     fn request(&mut self, signed: &Signed<'_>) {
         let request = signed.request;
-        eprintln!("--- canonical request\n{}", signed.canonical);
-        eprintln!("--- string to sign\n{}", signed.string_to_sign.as_str());
-        eprintln!("--- request\n{} {}", request.method, request.target);
+        tell(format_args!("--- canonical request\n{}", signed.canonical));
+        tell(format_args!(
+            "--- string to sign\n{}",
+            signed.string_to_sign.as_str()
+        ));
+        tell(format_args!(
+            "--- request\n{} {}",
+            request.method, request.target
+        ));
         for header in request.headers {
-            eprintln!("{}: {}", header.name, header.value);
+            let value = header.value.to_string();
+            // Who has the signature can send the request again while its date is accepted.
+            let (shown, hidden) = match value.split_once("Signature=") {
+                Some((before, _)) => (before, "Signature=…"),
+                None => (value.as_str(), ""),
+            };
+            tell(format_args!("{}: {shown}{hidden}", header.name));
         }
         match request.body {
-            Body::Bytes(bytes) => eprintln!("\n{}", bytes.escape_ascii()),
-            Body::Text(text) => eprintln!("\n{text}"),
+            Body::Bytes(bytes) => tell(format_args!("\n{}", bytes.escape_ascii())),
+            Body::Text(text) => tell(format_args!("\n{text}")),
         }
     }
 
     fn answer(&mut self, status: u16, body: &[u8]) {
-        eprintln!("--- answer\nHTTP {status}\n");
+        tell(format_args!("--- answer\nHTTP {status}\n"));
         match redacted(body) {
-            Some(text) => eprintln!("{text}"),
+            Some(text) => tell(format_args!("{text}")),
             // A proxy's error page, for instance.
-            None if status >= 300 => eprintln!("{}", body.escape_ascii()),
-            None => eprintln!("({} bytes that are not JSON)", body.len()),
+            None if status >= 300 => tell(format_args!("{}", body.escape_ascii())),
+            None => tell(format_args!("({} bytes that are not JSON)", body.len())),
         }
     }
 
     fn retry(&mut self, error: &CreateError, delay: Duration) {
-        eprintln!("--- failed: {error}; the next attempt follows in {delay:.1?}");
+        tell(format_args!(
+            "--- failed: {error}; the next attempt follows in {delay:.1?}"
+        ));
     }
 
     fn clock_corrected(&mut self, seconds: i64) {
-        eprintln!("--- this machine's clock is wrong: {seconds} seconds are added to it");
+        tell(format_args!(
+            "--- this machine's clock is wrong: {seconds} seconds are added to it"
+        ));
     }
 }
 

@@ -1,6 +1,5 @@
 //! Why there is no session, for people: what went wrong, and what to check.
 
-use core::time::Duration;
 use std::format;
 use std::string::{String, ToString as _};
 
@@ -12,8 +11,9 @@ use crate::host::remedy;
 use crate::host::session::{CreateError, CreateErrorKind};
 use crate::host::transport::HttpError;
 
-/// The error for a session that could not be had from `endpoint`.
-pub fn of(error: &CreateError, endpoint: &Endpoint) -> CliError {
+/// The error for a session that could not be had from `endpoint`; `correct_clock` says whether the
+/// service's time was to be taken where it could be.
+pub fn of(error: &CreateError, endpoint: &Endpoint, correct_clock: bool) -> CliError {
     let host = &endpoint.authority;
     let mut of = match &error.kind {
         CreateErrorKind::Unsignable => CliError::usage(error.to_string(), ""),
@@ -37,10 +37,13 @@ pub fn of(error: &CreateError, endpoint: &Endpoint) -> CliError {
     };
     if let Some(ahead) = error.skew {
         of.what += &format!("; {}", skew(ahead));
-        of.remedy = String::from(
+        of.remedy = String::from(if correct_clock {
+            "set the clock (`timedatectl set-ntp true`): --correct-clock takes the service's time \
+                 only over verified TLS, and none that is before this program was built"
+        } else {
             "set the clock (`timedatectl set-ntp true`), or let --correct-clock sign with the \
-             service's time",
-        );
+                 service's time"
+        });
     }
     of
 }
@@ -48,12 +51,13 @@ pub fn of(error: &CreateError, endpoint: &Endpoint) -> CliError {
 /// How far this machine's clock is off, if the service's is `ahead` of it by so many seconds.
 fn skew(ahead: i64) -> String {
     let direction = if ahead > 0 { "behind" } else { "ahead of" };
-    let by = Duration::from_secs(ahead.unsigned_abs());
-    let by = match by.as_secs() {
-        secs @ 0..7200 => format!("{} minutes", secs / 60),
-        secs @ 7200..172_800 => format!("{} hours", secs / 3600),
-        secs => format!("{} days", secs / 86_400),
+    let secs = ahead.unsigned_abs();
+    let (unit, name) = match secs {
+        0..7200 => (60, "minutes"),
+        7200..172_800 => (3600, "hours"),
+        _ => (86_400, "days"),
     };
+    let by = format!("{} {name}", secs.saturating_add(unit / 2) / unit);
     format!("this machine's clock is {by} {direction} the service's")
 }
 
@@ -107,12 +111,14 @@ mod tests {
     fn a_wrong_clock_is_said_in_words() {
         assert_eq!(
             skew(1900),
-            "this machine's clock is 31 minutes behind the service's"
+            "this machine's clock is 32 minutes behind the service's"
         );
+        // A second passes between the two clocks.
+        assert!(skew(1799).contains("30 minutes"));
         assert_eq!(
             skew(-7300),
             "this machine's clock is 2 hours ahead of the service's"
         );
-        assert!(skew(1_700_000_000).contains("19675 days"));
+        assert!(skew(1_700_000_000).contains("19676 days"));
     }
 }

@@ -25,7 +25,7 @@ use crate::host::config::Setting;
 pub const ABOUT: &str = "Sign a fixed text, to see that a key works";
 
 const DETAILS: &str = "\
-The text is \"AWS Roles Anywhere Credential Helper Signing Test1\", followed by the SHA-256 of \"IAM RA\"
+The text is \"AWS Roles Anywhere Credential Helper Signing Test1\", followed by the SHA-256 of \"IAM RA\" \
 and the public key (for RSA and EC), as with aws_signing_helper.";
 
 /// What has to be known.

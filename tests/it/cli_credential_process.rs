@@ -133,6 +133,7 @@ fn debug_shows_everything_but_secrets() {
         "--- canonical request\nPOST\n/sessions\n",
         "--- string to sign\nAWS4-X509-ECDSA-SHA256\n",
         "authorization: AWS4-X509-ECDSA-SHA256 Credential=",
+        ", Signature=…",
         r#""durationSeconds":3600"#,
         "HTTP 201",
         "ASIAEXAMPLE",

@@ -141,3 +141,18 @@ fn decimal(hex: &str) -> String {
     }
     digits.iter().rev().map(u32::to_string).collect()
 }
+
+#[test]
+fn nobody_has_to_read_the_errors() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let status = command(
+        folder.path(),
+        &["read-certificate-data", "--certificate=none.pem"],
+    )
+    .stderr(writer)
+    .status()
+    .expect("the program starts");
+    assert_eq!(status.code(), Some(3));
+}

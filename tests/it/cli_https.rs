@@ -123,6 +123,7 @@ fn a_wrong_clock_is_said_and_can_be_corrected() {
     // Without verification nobody can move the clock.
     let unverified = scene.run(&["--no-verify-ssl", "--correct-clock"]);
     unverified.failed(6, "30 minutes");
+    unverified.failed(6, "only over verified TLS");
     let corrected = scene.run(&["--ca-bundle=sandbox.pem", "--correct-clock", "--debug"]);
     has_credentials(&corrected);
     assert!(

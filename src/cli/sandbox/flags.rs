@@ -11,14 +11,14 @@ use clap::Parser;
 use crate::sandbox::ScheduledFault;
 
 const DETAILS: &str = "\
-Without COMMAND, the sandbox prints what to export and runs until it is stopped. With COMMAND, it runs
+Without COMMAND, the sandbox prints what to export and runs until it is stopped. With COMMAND, it runs \
 that with everything set, and ends with its exit code.
 
     keystead sandbox -- aws s3 cp report.json s3://sensor-logs/sensors/
     keystead sandbox --fault throttle:2 -- keystead credential-process --identity sensor-hub
     keystead sandbox --ca ca --certificate hub-17/cert.pem --key hub-17/key.pem
 
-Its profiles are `sensor-hub` (the default; sessions of 30 minutes that may s3:PutObject below
+Its profiles are `sensor-hub` (the default; sessions of 30 minutes that may s3:PutObject below \
 s3://sensor-logs/sensors/) and `developer` (everything), unless --config says otherwise.
 
 Faults are written [SERVICE/]FAULT[=VALUE][:COUNT][@SKIP]; the services are rolesanywhere, sts and s3:

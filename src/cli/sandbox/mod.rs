@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::string::String;
 use std::sync::Arc;
-use std::{env, eprintln, ffi::OsString, format, fs};
+use std::{env, ffi::OsString, format, fs};
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 use tempfile::TempDir;
 
 use self::flags::Flags;
-use super::context::{self, Context};
+use super::context::{self, Context, tell};
 use super::error::{CliError, Exit};
 use super::parse;
 use crate::core::time::Clock as _;
@@ -139,7 +139,7 @@ fn configure(flags: &Flags, state: &Path) -> Result<(Config, Option<ClientIdenti
         config.faults.add(fault.clone());
     }
     if flags.log || flags.command.is_empty() {
-        let log: Observer = Arc::new(|request| eprintln!("{request}"));
+        let log: Observer = Arc::new(|request| tell(format_args!("{request}")));
         config.observer = Some(log);
     }
     Ok((config, identity))
