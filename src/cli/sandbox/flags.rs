@@ -21,7 +21,7 @@ that with everything set, and ends with its exit code.
 Its profiles are `sensor-hub` (the default; sessions of 30 minutes that may s3:PutObject below \
 s3://sensor-logs/sensors/) and `developer` (everything), unless --config says otherwise.
 
-Faults are written [SERVICE/]FAULT[=VALUE][:COUNT][@SKIP]; the services are rolesanywhere, sts and s3:
+Faults are written [SERVICE/]FAULT[=VALUE][:COUNT][@SKIP]; SERVICE is rolesanywhere, sts or s3:
     throttle, 408, 500, 503   the error answer of that name
     slow=5s                   the answer comes later
     drop, lose                the connection closes before, or after, the request takes effect
