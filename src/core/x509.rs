@@ -5,7 +5,9 @@ use core::fmt;
 
 use der::asn1::{AnyRef, BitStringRef, ContextSpecific, OctetStringRef, UintRef};
 use der::oid::ObjectIdentifier;
-use der::{Decode, DecodeValue, FixedTag, Header, Reader, SliceReader, Tag, TagNumber};
+use der::{
+    Decode, DecodeValue, FixedTag, Header, Reader, SliceReader, Tag, TagNumber, Tagged as _,
+};
 
 use super::key::KeyKind;
 use super::time::UnixTime;
@@ -89,6 +91,8 @@ pub enum CertificateError {
     NotACertificate,
     /// The serial number is negative, empty or longer than [`Decimal::MAX_LEN`](super::text::Decimal::MAX_LEN).
     Serial,
+    /// The signature algorithm that is signed is not the one beside the signature.
+    SignatureAlgorithm,
     /// A date before 1970 or none at all.
     Date,
     /// An extension that is needed cannot be read.
@@ -100,6 +104,7 @@ impl fmt::Display for CertificateError {
         f.write_str(match self {
             Self::NotACertificate => "not a DER X.509 certificate",
             Self::Serial => "the certificate's serial number is negative, empty or too long",
+            Self::SignatureAlgorithm => "the certificate names two different signature algorithms",
             Self::Date => "the certificate's validity dates cannot be read",
             Self::Extension => "the certificate's basicConstraints or keyUsage cannot be read",
         })
@@ -150,7 +155,10 @@ impl<'a> Certificate<'a> {
         if serial.is_empty() || serial.len() > super::text::Decimal::MAX_LEN {
             return Err(CertificateError::Serial);
         }
-        let _signature = AlgorithmIdentifier::decode(&mut reader)?;
+        // RFC 5280 section 4.1.1.2: only this one is signed, so that the outer one proves nothing.
+        if AlgorithmIdentifier::decode(&mut reader)? != signature_algorithm {
+            return Err(CertificateError::SignatureAlgorithm);
+        }
         let issuer = name(&mut reader)?;
         let validity = sequence(&mut reader)?;
         let mut dates = SliceReader::new(validity)?;
@@ -181,6 +189,7 @@ impl<'a> Certificate<'a> {
         if let Some(field) =
             ContextSpecific::<AnyRef<'_>>::decode_explicit(&mut reader, TagNumber(3))?
         {
+            field.value.tag().assert_eq(Tag::Sequence)?;
             certificate.read_extensions(field.value.value())?;
         }
         reader.finish()?;
@@ -370,4 +379,29 @@ fn key_usage(value: &[u8]) -> Result<KeyUsage, CertificateError> {
     let bits = BitStringRef::from_der(value).map_err(|_| CertificateError::Extension)?;
     let byte = |index: usize| u16::from(bits.raw_bytes().get(index).copied().unwrap_or(0));
     Ok(KeyUsage(byte(0) << 8 | byte(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::borrow::ToOwned as _;
+
+    const SELF_SIGNED: &[u8] = include_bytes!("../../tests/fixtures/self-signed.der");
+
+    #[test]
+    fn both_signature_algorithms_have_to_be_the_same() {
+        assert!(Certificate::from_der(SELF_SIGNED).is_ok());
+        // ecdsa-with-SHA256 becomes ecdsa-with-SHA384, once within what is signed and once beside it.
+        let sha256 = [0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
+        let places = || (0..SELF_SIGNED.len()).filter(|&at| SELF_SIGNED[at..].starts_with(&sha256));
+        assert_eq!(places().count(), 2);
+        for at in places() {
+            let mut changed = SELF_SIGNED.to_owned();
+            changed[at + sha256.len() - 1] = 3;
+            assert_eq!(
+                Certificate::from_der(&changed).err(),
+                Some(CertificateError::SignatureAlgorithm)
+            );
+        }
+    }
 }
