@@ -6,6 +6,8 @@ use std::string::String;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::vec::Vec;
 
+use crate::core::text::Printable;
+
 /// The services of the sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
@@ -77,7 +79,8 @@ impl fmt::Display for Recorded {
             None => f.write_str("connection closed")?,
         }
         match &self.reason {
-            Some(reason) => write!(f, ": {reason}"),
+            // It may repeat what the client sent.
+            Some(reason) => write!(f, ": {}", Printable(reason)),
             None => Ok(()),
         }
     }
@@ -123,5 +126,25 @@ impl Record {
     pub(super) fn all(&self) -> Vec<Recorded> {
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         requests.iter().cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString as _;
+
+    #[test]
+    fn a_reason_cannot_steer_the_terminal() {
+        let recorded = Recorded {
+            service: Service::Sts,
+            method: "POST".into(),
+            target: "/?Action=x".into(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            status: Some(400),
+            reason: Some("not \u{1b}[2J".into()),
+        };
+        assert_eq!(recorded.to_string(), r"sts POST / 400: not \u{1b}[2J");
     }
 }

@@ -146,6 +146,7 @@ fn authenticate(
     }
 }
 
+const SERVICE: &str = "sts";
 const DATE: &str = "x-amz-date";
 const TOKEN: &str = "x-amz-security-token";
 
@@ -180,6 +181,10 @@ fn check_scope(
     let region = &config.account.region;
     if authorization.region != region {
         let message = format!("Credential should be scoped to a valid region, {region}");
+        return Err(StsError::mismatch(message));
+    }
+    if authorization.service != SERVICE {
+        let message = format!("Credential should be scoped to correct service: '{SERVICE}'.");
         return Err(StsError::mismatch(message));
     }
     let unsigned = ["host", DATE, TOKEN]

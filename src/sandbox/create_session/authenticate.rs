@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Call, Refusal};
 use crate::backend::signature;
+use crate::core::create_session::SERVICE;
 use crate::core::sigv4::x509::algorithm;
 use crate::core::text::Decimal;
 use crate::core::time::UnixTime;
@@ -72,6 +73,10 @@ pub(super) fn verify(
     }
     if authorization.id != format!("{}", Decimal(leaf.serial)) {
         return refuse("Credential does not start with the certificate's serial number".into());
+    }
+    if authorization.service != SERVICE {
+        let given = authorization.service;
+        return refuse(format!("the scope's service is {given}, not {SERVICE}"));
     }
     let region = &config.account.region;
     if authorization.region != region {

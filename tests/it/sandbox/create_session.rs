@@ -129,10 +129,11 @@ fn refusals_for_the_signature() {
         .unwrap()
         .signer()
         .unwrap();
-    let spoil: [Spoil; 8] = [
+    let spoil: [Spoil; 9] = [
         |request| request.time = NOW.offset_by(301),
         |request| request.time = NOW.offset_by(-301),
         |request| request.region = "eu-west-2".into(),
+        |request| request.service = "iam".into(),
         |request| request.serial = "17".into(),
         |request| request.algorithm = "AWS4-X509-RSA-SHA256".into(),
         |request| {

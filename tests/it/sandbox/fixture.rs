@@ -142,6 +142,7 @@ pub struct Request<'a> {
     pub time: UnixTime,
     pub region: String,
     pub algorithm: String,
+    pub service: String,
     pub serial: String,
     pub query: String,
     pub body: serde_json::Value,
@@ -159,6 +160,7 @@ impl<'a> Request<'a> {
         let leaf = Certificate::from_der(&device.chain[0]).unwrap();
         let mut request = Self {
             algorithm: x509::algorithm(leaf.key_kind().unwrap()).into(),
+            service: "rolesanywhere".into(),
             serial: Decimal(leaf.serial).to_string(),
             signer: &mut device.signer,
             time: config.clock.now(),
@@ -236,7 +238,7 @@ impl<'a> Request<'a> {
         let scope = Scope {
             time: self.time,
             region: &self.region,
-            service: "rolesanywhere",
+            service: &self.service,
         };
         let hash = canonical.hash().unwrap();
         let string = StringToSign::new(&self.algorithm, &scope, &hash).unwrap();

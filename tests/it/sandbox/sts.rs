@@ -53,6 +53,10 @@ fn refusals() {
     };
     refuse(&wrong_region, NOW, 403, "SignatureDoesNotMatch");
     refuse(&good, NOW.offset_by(301), 403, "SignatureDoesNotMatch");
+    let form = ("POST", "/");
+    let other_service = good.send_at(&fixture.sandbox, NOW, "iam", form, &[], FORM);
+    let code = "SignatureDoesNotMatch";
+    assert_eq!(other_service.unwrap().element("Code"), Some(code));
     let wrong_token = Credentials {
         session_token: "x".into(),
         ..good.clone()
