@@ -185,7 +185,8 @@ pub fn create<T: HostTransport>(
             Ok(credentials) => {
                 return Ok(Created {
                     credentials,
-                    confirmed,
+                    // Who takes our signature has a clock like ours: what else it says is not kept.
+                    confirmed: confirmed.filter(|time| environment.clock.skew(*time).is_none()),
                 });
             }
             Err(error) => error,

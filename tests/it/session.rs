@@ -254,6 +254,16 @@ fn a_wrong_clock_is_noticed_and_corrected_only_when_asked_and_verified() {
 }
 
 #[test]
+fn a_service_that_takes_our_time_and_says_another_confirms_none() {
+    let late = now().offset_by(7200);
+    let steps = || vec![Step::Say(201, "", success(late.offset_by(1800)))];
+    let created = run(steps(), late, true, true).outcome.unwrap();
+    assert_eq!(created.confirmed, None);
+    let created = run(steps(), now(), true, true).outcome.unwrap();
+    assert_eq!(created.confirmed, Some(now()));
+}
+
+#[test]
 fn a_clock_that_cannot_be_is_not_taken_over() {
     let steps = vec![refuse(403, "AccessDeniedException", "Invalid signature")];
     let run = run(steps, UnixTime::MAX, true, true);
