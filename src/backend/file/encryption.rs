@@ -13,9 +13,9 @@ use crate::core::x509::AlgorithmIdentifier;
 
 /// OpenSSL writes 2,048, NIST advises 10 million at most, and this is ten seconds of a small hub.
 const MAX_PBKDF2_ITERATIONS: u32 = 10_000_000;
+/// For all lanes together: their number counts for time, and of small ones for memory as well.
 /// OpenSSL writes 16 MiB and reads no more than 32.
 const MAX_SCRYPT_BYTES: u64 = 256 << 20;
-const MAX_SCRYPT_PARALLELISM: u16 = 16;
 
 /// Decrypts a PKCS#8 `EncryptedPrivateKeyInfo` and opens the key in it.
 pub fn decrypt(der: &[u8], password: PasswordSource<'_>) -> Result<BoxedSigner, Reason> {
@@ -53,8 +53,9 @@ fn check_cost(kdf: &pbes2::Kdf) -> Result<(), Reason> {
             let bytes = parameters
                 .cost_parameter
                 .saturating_mul(u64::from(parameters.block_size))
+                .saturating_mul(u64::from(parameters.parallelization))
                 .saturating_mul(128);
-            bytes <= MAX_SCRYPT_BYTES && parameters.parallelization <= MAX_SCRYPT_PARALLELISM
+            bytes <= MAX_SCRYPT_BYTES
         }
         _ => true,
     };
