@@ -6,6 +6,7 @@ use std::string::{String, ToString as _};
 use super::context::tell;
 use crate::core::create_session::Signed;
 use crate::core::http::Body;
+use crate::core::text::Printable;
 use crate::host::session::{CreateError, Watcher};
 
 /// Shows everything but secrets.
@@ -90,7 +91,8 @@ fn redacted(json: &[u8]) -> Option<String> {
         let (string, tail) = string.split_at(string_len(string)?);
         let is_key = tail.trim_ascii_start().starts_with(b":");
         if is_key || may_show {
-            shown.push_str(core::str::from_utf8(string).ok()?);
+            let string = core::str::from_utf8(string).ok()?;
+            shown.push_str(&Printable(string).to_string());
         } else {
             shown.push_str("\"…\"");
         }
@@ -141,6 +143,11 @@ mod tests {
         );
         assert_eq!(redacted(br#"{"secretAccessKey":"s3cr"#), None);
         assert_eq!(redacted(b"<html>"), None);
+        let steering = b"{\"message\":\"\x1b[2J\"}";
+        assert_eq!(
+            redacted(steering).as_deref(),
+            Some(r#"{"message":"\u{1b}[2J"}"#)
+        );
     }
 
     proptest! {

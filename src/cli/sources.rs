@@ -67,7 +67,11 @@ impl Found {
                 Some((_, host)) => format!("…@{host}"),
                 None => text.into_owned(),
             },
-            _ => format!("{}", Printable(&text)),
+            _ => match text.split_once("pin-value=") {
+                // A PKCS#11 URI may hold the PIN itself (RFC 7512 section 2.4).
+                Some((before, _)) => format!("{}pin-value=…", Printable(before)),
+                None => format!("{}", Printable(&text)),
+            },
         }
     }
 

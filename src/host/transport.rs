@@ -12,6 +12,7 @@ use ureq::http::{HeaderValue, Request as HttpRequest};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{ConnectProxyConnector, Connector as _, TcpConnector};
 use ureq::{Agent, Error as UreqError, Proxy, Timeout};
+use zeroize::Zeroizing;
 
 use super::clock::HostClock;
 use super::tls::{TlsConnector, TlsError, Trust};
@@ -153,16 +154,15 @@ impl Transport for HttpTransport {
             answer.header(name.as_str(), value.as_bytes());
         }
         let mut body = response.into_body().into_reader();
-        let mut piece = [0; 2048];
+        let mut piece = Zeroizing::new([0; 2048]);
         loop {
-            match body.read(&mut piece) {
+            match body.read(&mut *piece) {
                 Ok(0) => break,
                 Ok(len) => answer.body(&piece[..len]).map_err(|_| HttpError::TooLong)?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(HttpError::of_io(error)),
             }
         }
-        zeroize::Zeroize::zeroize(&mut piece);
         Ok(())
     }
 }

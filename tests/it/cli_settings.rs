@@ -367,10 +367,13 @@ fn config_check_shows_no_secret() {
         "check",
         "--proxy=http://user:hunter2@proxy:3128",
         "--password-source=hunter2",
+        "--key=pkcs11:token=hub?pin-value=hunter2",
     ];
     let ran = run(&mut command(home.path(), &arguments));
     assert_eq!(ran.code, 2);
     assert!(ran.stdout.contains("…@proxy:3128"), "{}", ran.stdout);
+    let key = "pkcs11:token=hub?pin-value=…";
+    assert!(ran.stdout.contains(key), "{}", ran.stdout);
     assert!(!(ran.stdout + &ran.stderr).contains("hunter2"));
 }
 
