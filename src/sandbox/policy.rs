@@ -111,7 +111,8 @@ struct Statement {
     resource: Vec<String>,
     #[serde(default, deserialize_with = "one_or_many")]
     not_resource: Vec<String>,
-    /// Known in order to be refused by name.
+    /// Known in order to be refused by name, whatever it holds: serde alone would take `null` for absent.
+    #[serde(default, deserialize_with = "present")]
     condition: Option<Value>,
 }
 
@@ -133,6 +134,10 @@ where
     };
     let read = |item| serde_json::from_value(item).map_err(D::Error::custom);
     items.into_iter().map(read).collect()
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 impl Statement {
@@ -297,6 +302,10 @@ mod tests {
         for (inner, named) in [
             (
                 r#""Action": "s3:*", "Resource": "*", "Condition": {}"#,
+                "Condition",
+            ),
+            (
+                r#""Action": "s3:*", "Resource": "*", "Condition": null"#,
                 "Condition",
             ),
             (
