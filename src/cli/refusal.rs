@@ -19,11 +19,19 @@ pub fn of(error: &CreateError, endpoint: &Endpoint, correct_clock: bool) -> CliE
         CreateErrorKind::Unsignable => CliError::usage(error.to_string(), ""),
         CreateErrorKind::Sign(sign) => signature(*sign),
         CreateErrorKind::Transport(cause) => transport(cause, endpoint),
-        CreateErrorKind::Refused(refusal) => CliError::new(
-            Exit::Refused,
-            format!("{host} refused: {refusal}"),
-            remedy::of(refusal.status, &refusal.code, &refusal.message).unwrap_or_default(),
-        ),
+        CreateErrorKind::Refused(refusal) => {
+            // What may go better later is no refusal: programs that try again have to tell.
+            let (exit, verb) = if error.is_retryable() {
+                (Exit::Network, "could not answer")
+            } else {
+                (Exit::Refused, "refused")
+            };
+            CliError::new(
+                exit,
+                format!("{host} {verb}: {refusal}"),
+                remedy::of(refusal.status, &refusal.code, &refusal.message).unwrap_or_default(),
+            )
+        }
         CreateErrorKind::Answer(AnswerError::Expired) => CliError::new(
             Exit::Network,
             format!("{host} gave credentials that have already expired by this machine's clock"),

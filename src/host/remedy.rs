@@ -97,7 +97,7 @@ pub fn of(status: u16, code: &str, message: &str) -> Option<&'static str> {
         ("UnknownOperationException" | "", 404) => {
             "this is probably not an endpoint of IAM Roles Anywhere: check --endpoint"
         }
-        (_, 500..=599) => {
+        (_, 408 | 500..=599) => {
             "the service itself failed: try again later, see the AWS Health Dashboard"
         }
         _ => return None,

@@ -179,6 +179,26 @@ fn what_the_service_refuses_comes_with_what_to_check() {
 }
 
 #[test]
+fn what_may_go_better_later_is_no_refusal() {
+    let workshop = workshop();
+    for (status, code, says) in [
+        ("400 Bad Request", "ThrottlingException", "10 a second"),
+        ("500 Internal Server Error", "InternalFailure", "try again"),
+        (
+            "408 Request Timeout",
+            "RequestTimeoutException",
+            "try again",
+        ),
+    ] {
+        let body = format!(r#"{{"__type":"{code}","message":"no"}}"#);
+        let answers = [answer(status, "", &body)];
+        let ran = run_with(&workshop, &answers, &["--max-attempts=1"]);
+        ran.failed(5, says);
+        ran.failed(5, &format!("could not answer: {code}"));
+    }
+}
+
+#[test]
 fn a_clock_that_is_wrong_is_named() {
     let workshop = workshop();
     let late = refused("Invalid signature").replacen(
