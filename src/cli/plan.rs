@@ -126,16 +126,14 @@ impl IdentityPlan {
         context: &Context<'_>,
     ) -> Result<Self, CliError> {
         flags::refuse_unsupported(matches)?;
-        if let Some(extra) = flags::extra(matches) {
+        if flags::has_extra(matches) {
+            // It is not repeated: it may be the second word of a password.
+            let what = "an argument belongs to no flag";
             if !context.drop_in {
-                return Err(CliError::usage(
-                    format!("unexpected argument `{extra}`"),
-                    "every value belongs to a flag; quote one that has blanks in it",
-                ));
+                let remedy = "every value belongs to a flag; quote one that has blanks in it";
+                return Err(CliError::usage(what, remedy));
             }
-            context
-                .console
-                .warn(&format!("argument `{extra}` belongs to no flag"), "");
+            context.console.warn(what, "");
         }
         let strict = sources.switch(Setting::Strict)?;
         Ok(Self {

@@ -63,7 +63,7 @@ impl fmt::Debug for Credentials {
 pub struct Retry {
     /// Attempts in all, at least one.
     pub attempts: u32,
-    /// No attempt begins later than this after the first.
+    /// How long all attempts together may take.
     pub within: Duration,
     /// The longest delay before the second attempt; it doubles with each further one.
     pub base: Duration,
@@ -132,11 +132,18 @@ impl create_session::Trace for Shown<'_> {
 pub trait HostTransport: Transport<Error = HttpError> {
     /// Whether the other end is who it claims to be.
     fn verifies_server(&self) -> bool;
+
+    /// Lets exchanges from now on take no longer than this.
+    fn limit(&mut self, remaining: Duration);
 }
 
 impl HostTransport for HttpTransport {
     fn verifies_server(&self) -> bool {
         self.verifies_server()
+    }
+
+    fn limit(&mut self, remaining: Duration) {
+        self.limit(remaining);
     }
 }
 
@@ -180,6 +187,7 @@ pub fn create<T: HostTransport>(
     let mut failed = 0;
     let mut may_correct = environment.correct_clock;
     loop {
+        transport.limit(environment.retry.within.saturating_sub(started.elapsed()));
         let Attempt { outcome, confirmed } = attempt(request, identity, transport, environment);
         let error = match outcome {
             Ok(credentials) => {

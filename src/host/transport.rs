@@ -59,6 +59,10 @@ pub struct HttpTransport {
     agent: Agent,
     base: String,
     verifies_server: bool,
+    /// How long an exchange may take, by the options.
+    timeout: Duration,
+    /// How long the next ones may take.
+    limit: Duration,
 }
 
 /// The longest head of an answer that is accepted; AWS's have less than 1 KiB.
@@ -97,7 +101,6 @@ impl HttpTransport {
             .accept("")
             .accept_encoding("")
             .timeout_connect(Some(options.connect_timeout))
-            .timeout_global(Some(options.timeout))
             .max_response_header_size(MAX_ANSWER_HEAD)
             .input_buffer_size(MAX_ANSWER_HEAD)
             .build();
@@ -110,6 +113,8 @@ impl HttpTransport {
             agent: Agent::with_parts(config, connector, DefaultResolver::default()),
             base,
             verifies_server,
+            timeout: options.timeout,
+            limit: options.timeout,
         })
     }
 
@@ -117,6 +122,11 @@ impl HttpTransport {
     /// verification.
     pub fn verifies_server(&self) -> bool {
         self.verifies_server
+    }
+
+    /// Lets exchanges from now on take no longer than this, if that is less than the options say.
+    pub fn limit(&mut self, remaining: Duration) {
+        self.limit = self.timeout.min(remaining);
     }
 }
 
@@ -147,6 +157,7 @@ impl Transport for HttpTransport {
         // ureq needs room for the whole head at once.
         let request = (self.agent.configure_request(request))
             .output_buffer_size(head_len)
+            .timeout_global(Some(self.limit))
             .build();
         let response = self.agent.run(request)?;
         answer.status(response.status().as_u16());

@@ -67,6 +67,13 @@ impl Recorded {
             .find(|(given, _)| given.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.as_str())
     }
+
+    /// How much memory it takes, about.
+    fn size(&self) -> usize {
+        let headers = self.headers.iter();
+        let headers: usize = headers.map(|(name, value)| name.len() + value.len()).sum();
+        size_of::<Self>() + self.target.len() + headers + self.body.len()
+    }
 }
 
 /// One line for people: `rolesanywhere POST /sessions 403: the certificate is revoked`.
@@ -97,13 +104,20 @@ pub type Observer = Arc<dyn Fn(&Recorded) + Send + Sync>;
 
 /// The last requests, the oldest first.
 pub(super) struct Record {
-    requests: Mutex<VecDeque<Recorded>>,
+    requests: Mutex<Kept>,
     observer: Option<Observer>,
 }
 
+#[derive(Default)]
+struct Kept {
+    requests: VecDeque<Recorded>,
+    /// How much memory they take, about.
+    size: usize,
+}
+
 impl Record {
-    /// A sandbox may run for days.
-    const MAX_LEN: usize = 10_000;
+    /// A sandbox may run for days, and be sent bodies of a megabyte.
+    const MAX_SIZE: usize = 32 << 20;
 
     pub(super) fn new(observer: Option<Observer>) -> Self {
         Self {
@@ -116,16 +130,19 @@ impl Record {
         if let Some(observer) = &self.observer {
             observer(&request);
         }
-        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        if requests.len() == Self::MAX_LEN {
-            requests.pop_front();
+        let mut kept = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.size += request.size();
+        kept.requests.push_back(request);
+        while kept.size > Self::MAX_SIZE
+            && let Some(oldest) = kept.requests.pop_front()
+        {
+            kept.size -= oldest.size();
         }
-        requests.push_back(request);
     }
 
     pub(super) fn all(&self) -> Vec<Recorded> {
-        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        requests.iter().cloned().collect()
+        let kept = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.requests.iter().cloned().collect()
     }
 }
 
@@ -133,18 +150,34 @@ impl Record {
 mod tests {
     use super::*;
     use std::string::ToString as _;
+    use std::vec;
 
-    #[test]
-    fn a_reason_cannot_steer_the_terminal() {
-        let recorded = Recorded {
+    fn recorded(body: usize) -> Recorded {
+        Recorded {
             service: Service::Sts,
             method: "POST".into(),
             target: "/?Action=x".into(),
             headers: Vec::new(),
-            body: Vec::new(),
+            body: vec![0; body],
             status: Some(400),
             reason: Some("not \u{1b}[2J".into()),
-        };
+        }
+    }
+
+    #[test]
+    fn the_oldest_make_room() {
+        let record = Record::new(None);
+        for _ in 0..40 {
+            record.add(recorded(1 << 20));
+        }
+        assert_eq!(record.all().len(), 31);
+        record.add(recorded(Record::MAX_SIZE));
+        assert_eq!(record.all().len(), 0);
+    }
+
+    #[test]
+    fn a_reason_cannot_steer_the_terminal() {
+        let recorded = recorded(0);
         assert_eq!(recorded.to_string(), r"sts POST / 400: not \u{1b}[2J");
     }
 }

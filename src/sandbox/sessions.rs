@@ -73,6 +73,9 @@ pub(super) enum Found {
     Unknown,
 }
 
+/// Sessions that end this many seconds before a new one does are forgotten.
+const FORGOTTEN_AFTER: i64 = 2 * 86_400;
+
 /// All sessions, by access key.
 #[derive(Debug, Default)]
 pub(super) struct Sessions(Mutex<HashMap<String, Arc<Session>>>);
@@ -99,6 +102,8 @@ impl Sessions {
             profile,
         });
         let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What ended long ago is forgotten; what ended lately is still told from what never was.
+        sessions.retain(|_, old| expiration.since(old.expiration) < FORGOTTEN_AFTER);
         sessions.insert(session.access_key_id.clone(), session.clone());
         Ok(session)
     }

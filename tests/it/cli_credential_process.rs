@@ -333,7 +333,7 @@ fn rules_of_the_certificate_stop_keystead_and_warn_under_the_reference_name() {
     succeeded(&ran);
     assert!(ran.stderr.contains("warning: hub.pem: "), "{}", ran.stderr);
     assert!(
-        ran.stderr.contains("`ignored` belongs to no flag"),
+        ran.stderr.contains("an argument belongs to no flag"),
         "{}",
         ran.stderr
     );

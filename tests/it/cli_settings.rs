@@ -133,7 +133,7 @@ fn each_wrong_value_is_named_by_its_flag() {
         ),
         ("--error-format", "xml", "invalid value 'xml'"),
         ("--no-such-flag", "", "unexpected argument '--no-such-flag'"),
-        ("stray", "", "unexpected argument `stray`"),
+        ("stray", "", "an argument belongs to no flag"),
     ] {
         let more: Vec<&str> = [flag, value]
             .into_iter()

@@ -6,7 +6,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keystead::backend::{BoxedSigner, Identity};
 use keystead::core::create_session::CreateSession;
@@ -112,6 +112,10 @@ impl Transport for Script {
 impl HostTransport for Script {
     fn verifies_server(&self) -> bool {
         self.verified
+    }
+
+    fn limit(&mut self, remaining: Duration) {
+        assert!(remaining <= Retry::default().within);
     }
 }
 
@@ -406,6 +410,39 @@ fn a_server_that_says_nothing_costs_the_timeout_and_no_more() {
         matches!(error, HttpError::Timeout("to answer")),
         "{error:?}"
     );
+}
+
+#[test]
+fn all_attempts_together_take_no_longer_than_they_may() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let mut transport = transport(&base, &TransportOptions::default());
+    let started = Instant::now();
+    let outcome = create(
+        &request(),
+        &mut identity(),
+        &mut transport,
+        &mut Environment {
+            clock: &HostClock::new(None),
+            correct_clock: false,
+            retry: Retry {
+                within: Duration::from_millis(200),
+                ..Retry::default()
+            },
+            sleep: &mut std::thread::sleep,
+            watcher: &mut (),
+        },
+    );
+    let error = outcome.map(|created| created.confirmed).unwrap_err();
+    assert!(
+        matches!(
+            error.kind,
+            CreateErrorKind::Transport(HttpError::Timeout(_))
+        ),
+        "{error:?}"
+    );
+    // The transport alone would wait for half a minute.
+    assert!(started.elapsed() < Duration::from_secs(15));
 }
 
 #[test]

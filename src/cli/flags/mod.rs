@@ -9,7 +9,6 @@ mod describe;
 
 use std::ffi::{OsStr, OsString};
 use std::format;
-use std::string::String;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
@@ -97,10 +96,9 @@ pub fn error_format() -> Arg {
         .global(true)
 }
 
-/// The first argument that stands without a flag.
-pub fn extra(matches: &ArgMatches) -> Option<String> {
-    let extra = matches.get_raw(EXTRA)?.next()?;
-    Some(extra.to_string_lossy().into_owned())
+/// Whether an argument stands without a flag.
+pub fn has_extra(matches: &ArgMatches) -> bool {
+    matches.contains_id(EXTRA)
 }
 
 /// What a flag was given as. An empty value counts as none, as with AWS's helper.
@@ -215,7 +213,7 @@ mod tests {
             let all: Vec<OsString> = [OsString::from("test")].into_iter().chain(arguments).collect();
             let command = common(Command::new("test"), &Setting::ALL);
             if let Ok(Some(matches)) = parse::matches(command, &all) {
-                let _ = (refuse_unsupported(&matches), extra(&matches), switch(&matches, "debug"));
+                let _ = (refuse_unsupported(&matches), has_extra(&matches), switch(&matches, "debug"));
             }
         }
     }
