@@ -29,7 +29,11 @@ pub fn of(error: &CreateError, endpoint: &Endpoint, correct_clock: bool) -> CliE
             CliError::new(
                 exit,
                 format!("{host} {verb}: {refusal}"),
-                remedy::of(refusal.status, &refusal.code, &refusal.message).unwrap_or_default(),
+                if error.is_throttling() {
+                    remedy::THROTTLED
+                } else {
+                    remedy::of(refusal.status, &refusal.code, &refusal.message).unwrap_or_default()
+                },
             )
         }
         CreateErrorKind::Answer(AnswerError::Expired) => CliError::new(

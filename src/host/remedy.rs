@@ -68,6 +68,11 @@ const MESSAGES: [Known; 11] = [
     },
 ];
 
+/// What to do when the service asks to be called less often.
+pub const THROTTLED: &str = "too many sessions are asked for at once: 10 a second for each account and \
+                             region, fewer for each certificate and address. Share credentials instead \
+                             of asking for every call";
+
 /// What to check after a refusal with this code and message; `None` if nothing is known of it.
 pub fn of(status: u16, code: &str, message: &str) -> Option<&'static str> {
     let message = message.to_ascii_lowercase();
@@ -78,10 +83,6 @@ pub fn of(status: u16, code: &str, message: &str) -> Option<&'static str> {
         return Some(known.remedy);
     }
     Some(match (code, status) {
-        ("ThrottlingException" | "Throttling" | "TooManyRequestsException", _) | (_, 429) => {
-            "too many sessions are asked for at once: 10 a second for each account and region, fewer \
-             for each certificate and address. Share credentials instead of asking for every call"
-        }
         ("ResourceNotFoundException", _) => {
             "trust anchor or profile are not there: check --trust-anchor-arn and --profile-arn, account, \
              region and id"
@@ -142,7 +143,6 @@ mod tests {
     #[test]
     fn otherwise_the_code_decides() {
         let says = |status, code| of(status, code, "").unwrap_or_default();
-        assert!(says(400, "ThrottlingException").starts_with("too many"));
         assert!(says(403, "AccessDeniedException").contains("enabled"));
         assert!(says(404, "").contains("--endpoint"));
         assert!(says(503, "").contains("later"));
