@@ -50,6 +50,9 @@ fn check_cost(kdf: &pbes2::Kdf) -> Result<(), Reason> {
     let affordable = match kdf {
         pbes2::Kdf::Pbkdf2(parameters) => parameters.iteration_count <= MAX_PBKDF2_ITERATIONS,
         pbes2::Kdf::Scrypt(parameters) => {
+            if !is_scrypt(parameters) {
+                return Err(Reason::Malformed("encrypted PKCS#8 key"));
+            }
             let bytes = parameters
                 .cost_parameter
                 .saturating_mul(u64::from(parameters.block_size))
@@ -64,6 +67,11 @@ fn check_cost(kdf: &pbes2::Kdf) -> Result<(), Reason> {
     } else {
         Err(Reason::TooCostly)
     }
+}
+
+/// Whether the cost is one (RFC 7914 section 2): a power of two above 1. At 0, `pkcs5` panics.
+pub fn is_scrypt(parameters: &pbes2::ScryptParams) -> bool {
+    parameters.cost_parameter > 1 && parameters.cost_parameter.is_power_of_two()
 }
 
 /// The encryption scheme of a document that [`pkcs8`] does not read.
