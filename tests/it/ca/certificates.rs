@@ -176,7 +176,7 @@ fn authorities_say_so() {
     let workshop = Workshop::new();
     let mut root = root(KeyType::P256);
     let key = PrivateKey::generate(KeyType::P384).unwrap();
-    let validity = Validity::starting(now(), YEAR);
+    let validity = Validity::starting(now(), 2 * YEAR);
     let mut intermediate = root
         .new_intermediate(subject("CN=Issuing,O=Acme"), &key, validity)
         .unwrap();
