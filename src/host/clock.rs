@@ -7,8 +7,8 @@
 use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use core::time::Duration;
 use std::borrow::ToOwned as _;
-use std::fs;
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::string::ToString as _;
 use std::time::SystemTime;
@@ -150,7 +150,9 @@ impl ConfirmedTime {
         let mut name = self.path.as_os_str().to_owned();
         name.push(std::format!(".{}", std::process::id()));
         let new = PathBuf::from(name);
-        fs::write(&new, time.as_secs().to_string())
+        // Never through a link or into a file that somebody else has put there.
+        let file = OpenOptions::new().write(true).create_new(true).open(&new);
+        file.and_then(|mut file| file.write_all(time.as_secs().to_string().as_bytes()))
             .and_then(|()| fs::rename(&new, &self.path))
             .inspect_err(|_| drop(fs::remove_file(&new)))
     }
@@ -211,7 +213,15 @@ mod tests {
         assert_eq!(confirmed.load(), Some(UnixTime::from_secs(1_000_000)));
         confirmed.store(UnixTime::from_secs(1_100_000)).unwrap();
         assert_eq!(confirmed.load(), Some(UnixTime::from_secs(1_100_000)));
-        let left = fs::read_dir(folder.path().join("state")).unwrap().count();
+        let state = folder.path().join("state");
+        let left = fs::read_dir(&state).unwrap().count();
         assert_eq!(left, 1);
+
+        // A link at the place of the new file is not followed.
+        let new = state.join(std::format!("time.{}", std::process::id()));
+        std::os::unix::fs::symlink(folder.path().join("victim"), new).unwrap();
+        assert!(confirmed.store(UnixTime::from_secs(1_200_000)).is_err());
+        assert!(!folder.path().join("victim").exists());
+        assert_eq!(confirmed.load(), Some(UnixTime::from_secs(1_100_000)));
     }
 }
