@@ -11,7 +11,7 @@
 //! | `output` | std | one module for each way out of the program |
 //! | `ca`, `sandbox` | std | the development CA, a local double of AWS |
 #![no_std]
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![warn(
     missing_docs,
     clippy::std_instead_of_core,

@@ -7,6 +7,8 @@ pub mod chain;
 #[cfg(feature = "file")]
 pub mod file;
 pub(crate) mod pem;
+#[cfg(feature = "pkcs11")]
+pub mod pkcs11;
 #[cfg(feature = "file")]
 pub(crate) mod regular_file;
 #[cfg(feature = "file")]

@@ -152,7 +152,21 @@ pub enum SignError {
         call: &'static str,
         /// What it returned.
         code: u32,
+        /// Its name in the device's interface (`CKR_DEVICE_REMOVED`); empty if it has none.
+        name: &'static str,
     },
+    /// The device is there, but the key is no longer in it, or another one is in its place.
+    KeyGone,
+    /// The device wants its PIN again, and there is none to be had without a person.
+    PinNeeded,
+    /// The PIN was refused, now or before, or would lock the device if it were wrong.
+    PinRefused,
+    /// The device has locked the PIN.
+    PinLocked,
+    /// The device did not answer in time.
+    TimedOut,
+    /// The process that speaks to the device ended.
+    ProcessEnded,
     /// The software that signs failed without saying why.
     Failed,
 }
@@ -160,7 +174,10 @@ pub enum SignError {
 impl SignError {
     /// Whether the same call may succeed later without anyone changing anything.
     pub fn is_retryable(self) -> bool {
-        matches!(self, Self::Device { .. })
+        matches!(
+            self,
+            Self::Device { .. } | Self::TimedOut | Self::ProcessEnded
+        )
     }
 }
 
@@ -169,7 +186,18 @@ impl fmt::Display for SignError {
         match self {
             Self::UnsupportedScheme => f.write_str("the key cannot sign with the scheme asked for"),
             Self::BufferTooSmall => f.write_str("the buffer for the signature is too small"),
-            Self::Device { call, code } => write!(f, "{call} returned {code:#x}"),
+            Self::Device {
+                call,
+                code,
+                name: "",
+            } => write!(f, "{call}: {code:#x}"),
+            Self::Device { call, name, .. } => write!(f, "{call}: {name}"),
+            Self::KeyGone => f.write_str("the key is no longer in its token"),
+            Self::PinNeeded => f.write_str("PIN needed: the token wants it again"),
+            Self::PinRefused => f.write_str("the token's PIN was refused"),
+            Self::PinLocked => f.write_str("the token has locked its PIN"),
+            Self::TimedOut => f.write_str("the token did not answer in time"),
+            Self::ProcessEnded => f.write_str("the process that speaks to the token ended"),
             Self::Failed => f.write_str("the signature could not be made"),
         }
     }

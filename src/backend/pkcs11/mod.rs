@@ -1,0 +1,15 @@
+//! Keys in PKCS#11 tokens: HSMs, smart cards, YubiKeys, SoftHSM.
+
+mod call;
+mod error;
+mod tokens;
+mod uri;
+
+pub use call::{Call, CallError, return_value_name};
+pub use error::{PinProblem, TokenError};
+pub use tokens::{
+    Access, FoundCertificate, FoundKey, FoundSlot, GenerateKey, GeneratedKey, Inventory,
+    KeyAlgorithm, Leaf, Notice, OpenKey, OpenedKey, Operator, PinRequest, PinRole, PinState,
+    StoreCertificate, TokenName, Tokens, Warning,
+};
+pub use uri::{ObjectClass, Uri, UriError};
