@@ -2,8 +2,11 @@
 
 mod command;
 mod prompt;
+mod refused;
+mod refused_record;
 mod source;
 
+pub use refused::{DeviceLock, LockError, RefusedSecrets};
 pub use source::{SecretSource, UnknownSource};
 
 use core::fmt;
