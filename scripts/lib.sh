@@ -17,9 +17,10 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 # Debian packages that are not installed yet.
 ensure_packages() {
-    local package missing=()
+    local package installed missing=()
+    installed=$(dpkg-query -Wf '${Package} ${Status}\n' "$@" 2>/dev/null | sed -n 's/ .* ok installed$//p') || true
     for package; do
-        dpkg-query -Wf '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+        [[ $'\n'$installed$'\n' == *$'\n'"$package"$'\n'* ]] || missing+=("$package")
     done
     ((${#missing[@]})) || return 0
 

@@ -1,9 +1,15 @@
-//! Tests of keystead against programs that were not written here: AWS's clients in Python, OpenSSL.
+//! Tests of keystead against programs that were not written here: AWS's clients in Python, OpenSSL,
+//! PKCS#11 modules and the tools around them.
 //!
-//! `scripts/test` installs those programs, into `target/venv`. A test whose program is missing fails.
+//! `scripts/test` installs those programs, as packages or into `target/venv`. A test whose program is
+//! missing fails.
 
+pub mod alone;
 pub mod lab;
 pub mod program;
+pub mod softhsm;
 
+pub use alone::alone;
 pub use lab::{Device, Lab};
 pub use program::{Finished, keystead, python, run};
+pub use softhsm::SoftHsm;

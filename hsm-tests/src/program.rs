@@ -67,6 +67,30 @@ pub fn python(script: &str) -> Command {
     command
 }
 
+/// Makes a private key with OpenSSL: PKCS#8 PEM, readable by its owner. `algorithm` as `genpkey` has it:
+/// `EC:P-256`, `RSA:2048`.
+pub fn private_key(algorithm: &str, file: &Path) {
+    let (kind, option) = match algorithm.split_once(':') {
+        Some(("EC", curve)) => ("EC", format!("ec_paramgen_curve:{curve}")),
+        Some(("RSA", bits)) => ("RSA", format!("rsa_keygen_bits:{bits}")),
+        _ => panic!("{algorithm} is neither EC:CURVE nor RSA:BITS"),
+    };
+    let mut genpkey = command("openssl");
+    genpkey.args(["genpkey", "-algorithm", kind, "-pkeyopt", &option]);
+    run(genpkey.arg("-out").arg(file)).success();
+}
+
+/// Makes a certificate for a private key with OpenSSL, signed by that key, DER.
+pub fn self_signed(key: &Path, subject: &str, file: &Path) {
+    let mut req = command("openssl");
+    req.args(["req", "-new", "-x509", "-days", "2", "-outform", "DER"])
+        .args(["-subj", subject, "-key"])
+        .arg(key)
+        .arg("-out")
+        .arg(file);
+    run(&mut req).success();
+}
+
 /// What a program left behind.
 #[derive(Debug)]
 pub struct Finished {

@@ -1,0 +1,95 @@
+//! Tests that need an environment variable: PKCS#11 modules read theirs from the process that loads
+//! them, and changing it in a process that has threads is unsound. So such a test runs again, in a
+//! process of its own that is born with it.
+
+use std::any;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::program;
+
+/// Names the folder of the test to the process in which the test runs.
+const FOLDER: &str = "HSM_TESTS_FOLDER";
+
+/// The file that says that the test was started there.
+const ENTERED: &str = "entered";
+
+/// Runs a test in a process of its own, whose environment holds PATH and what `environment` gives for
+/// the test's folder. The folder is new, is `HOME`, and is removed when the test ends.
+///
+/// It is called with closures that are written in the test function itself, once in each: the test is
+/// found again by their place.
+#[track_caller]
+pub fn alone<E, T>(environment: E, test: T)
+where
+    E: FnOnce(&Path) -> Vec<(&'static str, OsString)>,
+    T: FnOnce(&Path),
+{
+    if let Some(folder) = env::var_os(FOLDER) {
+        let folder = PathBuf::from(folder);
+        fs::write(folder.join(ENTERED), "").expect("the test's folder can be written to");
+        return test(&folder);
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let name = test_function(any::type_name::<T>());
+    let this = env::current_exe().expect("a test knows its own file");
+    let status = program::command(this)
+        .args(["--exact", name, "--nocapture", "--include-ignored"])
+        .envs(environment(folder.path()))
+        .env("HOME", folder.path())
+        .env("RUST_BACKTRACE", "0")
+        .env(FOLDER, folder.path())
+        .status()
+        .expect("a test can be started again");
+    assert!(
+        status.success(),
+        "{name} failed in its own process: {status}"
+    );
+    // A name that is none would be no test at all, which succeeds.
+    let entered = folder.path().join(ENTERED);
+    assert!(entered.exists(), "{name} is no test");
+}
+
+/// The closure `program::module::test::{{closure}}` is of the test `module::test`; also if it was handed
+/// on: `library::function<program::module::test::{{closure}}>::{{closure}}`.
+fn test_function(closure: &str) -> &str {
+    let written = closure.rsplit('<').next().unwrap_or(closure);
+    let path = written.split("::{{closure}}").next().unwrap_or(written);
+    path.split_once("::").map_or(path, |(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_runs_in_another_process_at_home_in_its_folder() {
+        let outside = std::process::id().to_string();
+        alone(
+            |folder| {
+                vec![
+                    ("OUTSIDE", outside.clone().into()),
+                    ("PLACE", folder.join("place").into()),
+                ]
+            },
+            |folder| {
+                assert_ne!(env::var("OUTSIDE").unwrap(), std::process::id().to_string());
+                assert_eq!(env::var_os("HOME").unwrap(), folder);
+                assert_eq!(env::var_os("PLACE").unwrap(), folder.join("place"));
+                assert!(folder.is_dir());
+            },
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "failed in its own process")]
+    fn what_fails_there_fails_here() {
+        if env::var_os(FOLDER).is_some() {
+            // Here the panic itself is not what the attribute expects, so that this process fails.
+            panic!("inside");
+        }
+        alone(|_| Vec::new(), |_| ());
+    }
+}

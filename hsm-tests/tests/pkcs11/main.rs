@@ -1,0 +1,3 @@
+//! Keys in PKCS#11 tokens: modules and tools that were not written here.
+
+mod harness;
