@@ -10,15 +10,16 @@ use x509_cert::serial_number::SerialNumber;
 
 use super::certificate::{Issuer, TbsCertificate};
 use super::crl;
-use super::signed::{SignatureAlgorithm, sign};
 use super::{
     AlternativeName, Error, KeyType, PrivateKey, Revoked, Subject, Template, Usage, Validity,
 };
 use crate::backend::BoxedSigner;
+use crate::backend::file::GenerateError;
 use crate::core::identity::same_key;
 use crate::core::key::Signer as _;
 use crate::core::time::UnixTime;
 use crate::core::x509::Certificate;
+use crate::host::pkix::signed::{SignatureAlgorithm, sign};
 
 /// A certificate authority that can sign.
 pub struct Authority {
@@ -168,7 +169,7 @@ impl Authority {
         let algorithm = SignatureAlgorithm::from(self.signer.key());
         let issuer = self.issuer(&algorithm);
         let certificate = TbsCertificate::new(template, public_key, random_serial()?, &issuer)?;
-        sign(&certificate, &algorithm, &mut self.signer)
+        Ok(sign(&certificate, &algorithm, &mut self.signer)?)
     }
 
     /// A list of the certificates that it revoked, DER. `number` grows with each list; the list is
@@ -186,7 +187,7 @@ impl Authority {
         let algorithm = SignatureAlgorithm::from(self.signer.key());
         let issuer = self.issuer(&algorithm);
         let list = crl::content(number, revoked, this_update, next_update, &issuer)?;
-        sign(&list, &algorithm, &mut self.signer)
+        Ok(sign(&list, &algorithm, &mut self.signer)?)
     }
 
     /// A new key and its certificate.
@@ -229,7 +230,7 @@ fn random_serial() -> Result<SerialNumber, Error> {
     let mut serial = [0; 16];
     SystemRandom::new()
         .fill(&mut serial)
-        .map_err(|_| Error::KeyGeneration)?;
+        .map_err(|_| GenerateError::Random)?;
     serial[0] = serial[0] & 0x3f | 0x40;
     Ok(SerialNumber::new(&serial)?)
 }

@@ -9,7 +9,6 @@ use der::oid::{AssociatedOid, ObjectIdentifier};
 use der::{Decode as _, Encode, Sequence};
 use sha2::{Digest as _, Sha256};
 use x509_cert::Version;
-use x509_cert::der::pem::{LineEnding, encode_string};
 use x509_cert::ext::pkix::{
     AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages,
     SubjectAltName, SubjectKeyIdentifier,
@@ -23,6 +22,7 @@ use x509_cert::time::Validity as Asn1Validity;
 use super::validity::asn1_time;
 use super::{AlternativeName, Error, Subject, Validity};
 use crate::core::x509::PublicKeyInfo;
+use crate::host::pkix::pem;
 
 /// id-kp-serverAuth (RFC 5280 section 4.2.1.12).
 const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
@@ -182,10 +182,5 @@ fn critical<T: AssociatedOid + Encode>(value: &T) -> Result<Extension, Error> {
 /// # Errors
 /// [`Error::Encoding`] if it is longer than PEM can be.
 pub fn certificate_pem(der: &[u8]) -> Result<String, Error> {
-    pem("CERTIFICATE", der)
-}
-
-/// A PEM block.
-pub(super) fn pem(label: &str, der: &[u8]) -> Result<String, Error> {
-    encode_string(label, LineEnding::LF, der).map_err(|error| Error::Encoding(error.into()))
+    Ok(pem("CERTIFICATE", der)?)
 }

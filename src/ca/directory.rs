@@ -15,8 +15,7 @@ use std::string::ToString as _;
 use std::vec;
 use std::vec::Vec;
 
-use super::certificate::{certificate_pem, pem};
-use super::files::{Access, NewFiles, replace};
+use super::certificate::certificate_pem;
 use super::index::Index;
 use super::validity::later;
 use super::{
@@ -25,6 +24,8 @@ use super::{
 use crate::backend::file::{open_key, read_certificates};
 use crate::core::time::UnixTime;
 use crate::core::x509::Certificate;
+use crate::host::files::{Access, NewFiles, replace};
+use crate::host::pkix::pem;
 use crate::host::serial::Serial;
 
 /// An authority in a directory, open for one process at a time.
@@ -188,7 +189,7 @@ impl Directory {
         if let Err(error) = files.commit() {
             self.index.certificates.pop();
             self.write_index()?;
-            return Err(error);
+            return Err(error.into());
         }
         Ok(record)
     }
@@ -253,7 +254,7 @@ impl Directory {
     }
 
     fn write_index(&self) -> Result<(), Error> {
-        replace(&self.path.join(INDEX), &self.index.to_json()?)
+        Ok(replace(&self.path.join(INDEX), &self.index.to_json()?)?)
     }
 }
 

@@ -5,10 +5,12 @@ use std::borrow::ToOwned as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::backend::file::OpenError;
+use crate::backend::file::{GenerateError, OpenError};
 use crate::core::key::SignError;
 use crate::core::time::UnixTime;
 use crate::core::x509::CertificateError;
+use crate::host::files::FileError;
+use crate::host::pkix::SigningError;
 use crate::host::serial::Serial;
 
 /// Why the authority did not do what it was asked to do.
@@ -22,10 +24,8 @@ pub enum Error {
     },
     /// The certificate would end before it begins.
     Validity,
-    /// The system gave no random numbers, or the key generator failed.
-    KeyGeneration,
-    /// The key just generated cannot be used.
-    GeneratedKey,
+    /// A key was not made.
+    Key(GenerateError),
     /// The public key to certify is not a `SubjectPublicKeyInfo`.
     PublicKey,
     /// The authority's key did not sign.
@@ -73,8 +73,7 @@ impl fmt::Display for Error {
                 "the certificate would outlive the authority, which ends {authority_ends}"
             ),
             Self::Validity => f.write_str("the certificate would end before it begins"),
-            Self::KeyGeneration => f.write_str("the key generator failed"),
-            Self::GeneratedKey => f.write_str("the key just generated cannot be used"),
+            Self::Key(error) => error.fmt(f),
             Self::PublicKey => f.write_str("the public key to certify cannot be read"),
             Self::Sign(error) => write!(f, "the authority's key did not sign: {error}"),
             Self::Encoding(error) => write!(f, "the certificate cannot be written: {error}"),
@@ -136,9 +135,27 @@ impl From<OpenError> for Error {
     }
 }
 
-impl From<SignError> for Error {
-    fn from(error: SignError) -> Self {
-        Self::Sign(error)
+impl From<SigningError> for Error {
+    fn from(error: SigningError) -> Self {
+        match error {
+            SigningError::Sign(error) => Self::Sign(error),
+            SigningError::Encoding(error) => Self::Encoding(error),
+        }
+    }
+}
+
+impl From<GenerateError> for Error {
+    fn from(error: GenerateError) -> Self {
+        Self::Key(error)
+    }
+}
+
+impl From<FileError> for Error {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Exists(path) => Self::Exists(path),
+            FileError::Io { what, path, source } => Self::Io { what, path, source },
+        }
     }
 }
 

@@ -5,28 +5,23 @@
 //! key is any [`Signer`](crate::core::key::Signer). [`Directory`] keeps an authority and what it issued
 //! in files.
 
-mod alternative_name;
 mod authority;
 mod certificate;
 mod crl;
 mod directory;
 mod error;
-mod files;
 mod index;
-mod key;
-mod request;
-mod signed;
-mod subject;
 mod validity;
 
-pub use alternative_name::{AlternativeName, AlternativeNameError};
 pub use authority::{Authority, Issued};
 pub use certificate::{Template, Usage, certificate_pem};
 pub use crl::{Reason, Revoked};
 pub use directory::{CertifiedKey, Directory, NewAuthority};
 pub use error::Error;
 pub use index::{Record, Revocation, Status};
-pub use key::{KeyType, PrivateKey};
-pub use request::{CertificateRequest, RequestError};
-pub use subject::{Subject, SubjectError};
 pub use validity::Validity;
+
+pub use crate::backend::file::{KeyType, PrivateKey};
+pub use crate::host::pkix::{
+    AlternativeName, AlternativeNameError, CertificateRequest, RequestError, Subject, SubjectError,
+};

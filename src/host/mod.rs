@@ -6,6 +6,10 @@ pub mod config;
 pub mod document;
 pub mod duration;
 pub mod endpoint;
+pub mod files;
+// It verifies what it reads, with the backends' check.
+#[cfg(feature = "file")]
+pub mod pkix;
 pub mod remedy;
 mod roots;
 pub mod rules;

@@ -1,6 +1,7 @@
 //! Integration tests: one program, one module for each area.
 
 mod ca;
+mod certificate_requests;
 mod cli_credential_process;
 mod cli_diagnostics;
 mod cli_https;

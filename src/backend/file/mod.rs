@@ -8,6 +8,7 @@ mod contents;
 mod ec;
 mod encryption;
 mod error;
+mod generate;
 mod ml_dsa;
 mod permissions;
 mod pkcs12;
@@ -15,6 +16,7 @@ mod private_key;
 mod rsa;
 
 pub use error::OpenError;
+pub use generate::{GenerateError, KeyType, PrivateKey};
 
 use core::fmt;
 use std::borrow::ToOwned as _;

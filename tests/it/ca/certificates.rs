@@ -64,6 +64,7 @@ fn openssl_verifies_what_every_key_signs() {
     for key_type in [
         KeyType::P256,
         KeyType::P384,
+        KeyType::P521,
         KeyType::Rsa2048,
         KeyType::Rsa3072,
         KeyType::Rsa4096,

@@ -1,6 +1,6 @@
 //! New files, all or none of them, and files replaced whole.
 
-use core::mem;
+use core::{fmt, mem};
 use std::borrow::ToOwned as _;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -10,11 +10,9 @@ use std::vec::Vec;
 
 use tempfile::NamedTempFile;
 
-use super::Error;
-
 /// Who may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
+pub enum Access {
     /// Its owner alone: private keys.
     Owner,
     /// Everyone whom the umask lets.
@@ -33,7 +31,7 @@ impl Access {
 /// Files and directories that come into being together: until [`commit`](Self::commit) there are only
 /// temporary files, and what was made is gone again when this is dropped.
 #[derive(Default)]
-pub(super) struct NewFiles {
+pub struct NewFiles {
     staged: Vec<(NamedTempFile, PathBuf)>,
     directories: Vec<PathBuf>,
 }
@@ -41,16 +39,14 @@ pub(super) struct NewFiles {
 impl NewFiles {
     /// Writes a file that will be named `path`, which must not be there. Its directory is made if it
     /// is missing.
-    pub(super) fn file(
-        &mut self,
-        path: &Path,
-        contents: &[u8],
-        access: Access,
-    ) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn file(&mut self, path: &Path, contents: &[u8], access: Access) -> Result<(), FileError> {
         let already_staged = self.staged.iter().any(|(_, staged)| staged == path);
         // A dangling link counts, too.
         if already_staged || path.symlink_metadata().is_ok() {
-            return Err(Error::Exists(path.to_owned()));
+            return Err(FileError::Exists(path.to_owned()));
         }
         self.directory(directory_of(path))?;
         let file = temporary(path, contents, access)?;
@@ -59,7 +55,10 @@ impl NewFiles {
     }
 
     /// Gives the files their names, unless one of the names is taken by now.
-    pub(super) fn commit(mut self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// [`FileError`]; none of the files is there then.
+    pub fn commit(mut self) -> Result<(), FileError> {
         let staged = mem::take(&mut self.staged);
         self.directories
             .iter()
@@ -79,7 +78,7 @@ impl NewFiles {
     }
 
     /// Makes the directory and its parents, for their owner alone, where they are missing.
-    fn directory(&mut self, path: &Path) -> Result<(), Error> {
+    fn directory(&mut self, path: &Path) -> Result<(), FileError> {
         let missing: Vec<_> = path
             .ancestors()
             .take_while(|ancestor| !ancestor.as_os_str().is_empty() && !ancestor.exists())
@@ -88,7 +87,7 @@ impl NewFiles {
             DirBuilder::new()
                 .mode(0o700)
                 .create(directory)
-                .map_err(Error::io("cannot make the directory", directory))?;
+                .map_err(FileError::io("cannot make the directory", directory))?;
             self.directories.push(directory.to_owned());
         }
         Ok(())
@@ -106,22 +105,25 @@ impl Drop for NewFiles {
 }
 
 /// Replaces the file at `path` whole, or not at all.
-pub(super) fn replace(path: &Path, contents: &[u8]) -> Result<(), Error> {
+///
+/// # Errors
+/// [`FileError`]; the file is as it was then.
+pub fn replace(path: &Path, contents: &[u8]) -> Result<(), FileError> {
     temporary(path, contents, Access::Everyone)?
         .persist(path)
-        .map_err(|error| Error::io("cannot write", path)(error.error))?;
+        .map_err(|error| FileError::io("cannot write", path)(error.error))?;
     sync_directory(path)
 }
 
 /// A synced file beside `path` with these contents.
-fn temporary(path: &Path, contents: &[u8], access: Access) -> Result<NamedTempFile, Error> {
+fn temporary(path: &Path, contents: &[u8], access: Access) -> Result<NamedTempFile, FileError> {
     let write = || {
         let file = create_beside(path, access)?;
         file.as_file().write_all(contents)?;
         file.as_file().sync_all()?;
         Ok(file)
     };
-    write().map_err(Error::io("cannot write", path))
+    write().map_err(FileError::io("cannot write", path))
 }
 
 fn create_beside(path: &Path, access: Access) -> io::Result<NamedTempFile> {
@@ -142,20 +144,20 @@ fn create_beside(path: &Path, access: Access) -> io::Result<NamedTempFile> {
 }
 
 /// Gives a temporary file its name, if the name is free.
-fn name(file: NamedTempFile, path: &Path) -> Result<(), Error> {
+fn name(file: NamedTempFile, path: &Path) -> Result<(), FileError> {
     match file.persist_noclobber(path) {
         Ok(_) => Ok(()),
         Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(Error::Exists(path.to_owned()))
+            Err(FileError::Exists(path.to_owned()))
         }
-        Err(failed) => Err(Error::io("cannot write", path)(failed.error)),
+        Err(failed) => Err(FileError::io("cannot write", path)(failed.error)),
     }
 }
 
-fn sync_directory(path: &Path) -> Result<(), Error> {
+fn sync_directory(path: &Path) -> Result<(), FileError> {
     File::open(directory_of(path))
         .and_then(|directory| directory.sync_all())
-        .map_err(Error::io("cannot sync the directory of", path))
+        .map_err(FileError::io("cannot sync the directory of", path))
 }
 
 fn directory_of(path: &Path) -> &Path {
@@ -163,6 +165,44 @@ fn directory_of(path: &Path) -> &Path {
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."))
 }
+
+/// Why a file was not written.
+#[derive(Debug)]
+pub enum FileError {
+    /// A file that was to be new is already there.
+    Exists(PathBuf),
+    /// The system refused.
+    Io {
+        /// What was tried, before the path: `cannot write`.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl FileError {
+    /// For `map_err`: `what` failed at `path`.
+    fn io(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io {
+            what,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exists(path) => write!(f, "{} is already there", path.display()),
+            Self::Io { what, path, source } => write!(f, "{what} {}: {source}", path.display()),
+        }
+    }
+}
+
+impl core::error::Error for FileError {}
 
 #[cfg(test)]
 mod tests {
@@ -207,7 +247,7 @@ mod tests {
         files.file(&deep.join("one"), b"1", Access::Owner).unwrap();
         let in_a_file = std::env::current_exe().unwrap().join("two");
         let error = files.file(&in_a_file, b"2", Access::Owner).unwrap_err();
-        assert!(matches!(error, Error::Io { .. }), "{error}");
+        assert!(matches!(error, FileError::Io { .. }), "{error}");
         assert!(!error.to_string().contains(".keystead-"), "{error}");
         drop(files);
         assert!(names(top.path()).is_empty());
@@ -222,7 +262,7 @@ mod tests {
         files.file(&two, b"new", Access::Owner).unwrap();
         fs::write(&two, b"old").unwrap();
         let error = files.commit().unwrap_err();
-        assert!(matches!(error, Error::Exists(path) if path == two));
+        assert!(matches!(error, FileError::Exists(path) if path == two));
         assert_eq!(names(top.path()), core::slice::from_ref(&two));
         assert_eq!(fs::read(two).unwrap(), b"old");
     }
@@ -233,7 +273,7 @@ mod tests {
         let link = top.path().join("link");
         std::os::unix::fs::symlink("nowhere", &link).unwrap();
         let error = NewFiles::default().file(&link, b"", Access::Owner);
-        assert!(matches!(error, Err(Error::Exists(_))));
+        assert!(matches!(error, Err(FileError::Exists(_))));
     }
 
     #[test]

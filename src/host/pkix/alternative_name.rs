@@ -10,7 +10,7 @@ use x509_cert::ext::pkix::name::GeneralName;
 
 /// One subject alternative name (RFC 5280 section 4.2.1.6).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AlternativeName(pub(super) GeneralName);
+pub struct AlternativeName(pub(crate) GeneralName);
 
 impl AlternativeName {
     /// A DNS name, which may start with the wildcard `*.`.

@@ -1,5 +1,6 @@
-//! Signatures on certificates and certificate revocation lists.
+//! Signatures on certificates, certificate revocation lists and certificate requests.
 
+use core::fmt;
 use std::vec;
 use std::vec::Vec;
 
@@ -8,8 +9,7 @@ use der::oid::ObjectIdentifier;
 use der::{Decode as _, Encode, Sequence};
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
-use super::Error;
-use crate::core::key::{KeyKind, Scheme, Signer};
+use crate::core::key::{KeyKind, Scheme, SignError, Signer};
 use crate::core::x509::oid;
 
 /// sha256WithRSAEncryption (RFC 8017).
@@ -23,9 +23,9 @@ const ECDSA_SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.100
 
 /// How a key signs certificates: the hash as strong as the curve; ML-DSA without a hash (RFC 9881).
 #[derive(Clone)]
-pub(super) struct SignatureAlgorithm {
+pub(crate) struct SignatureAlgorithm {
     scheme: Scheme,
-    pub(super) identifier: AlgorithmIdentifierOwned,
+    pub(crate) identifier: AlgorithmIdentifierOwned,
 }
 
 impl From<KeyKind> for SignatureAlgorithm {
@@ -48,21 +48,31 @@ impl From<KeyKind> for SignatureAlgorithm {
     }
 }
 
+impl SignatureAlgorithm {
+    /// The same with SHA-256 for every curve.
+    pub(crate) fn sha256(key: KeyKind) -> Self {
+        match key {
+            KeyKind::P384 | KeyKind::P521 => Self::from(KeyKind::P256),
+            key => Self::from(key),
+        }
+    }
+}
+
 /// The outer structure that certificates, CRLs and certificate requests share.
 #[derive(Sequence)]
-pub(super) struct Signed<'a> {
+struct Signed<'a> {
     /// What is signed, DER.
-    pub(super) content: AnyRef<'a>,
+    content: AnyRef<'a>,
     algorithm: AlgorithmIdentifierOwned,
     signature: BitStringRef<'a>,
 }
 
 /// Signs `content`, which names `algorithm` in itself, and gives the whole, DER.
-pub(super) fn sign(
+pub(crate) fn sign(
     content: &impl Encode,
     algorithm: &SignatureAlgorithm,
     signer: &mut dyn Signer,
-) -> Result<Vec<u8>, Error> {
+) -> Result<Vec<u8>, SigningError> {
     let content = content.to_der()?;
     let mut signature = vec![0; signer.key().max_signature_len()];
     let length = signer.sign(algorithm.scheme, &content, &mut signature)?;
@@ -72,4 +82,36 @@ pub(super) fn sign(
         signature: BitStringRef::from_bytes(&signature[..length])?,
     };
     Ok(whole.to_der()?)
+}
+
+/// Why something was not signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SigningError {
+    /// The key did not sign.
+    Sign(SignError),
+    /// What was to be signed has no DER.
+    Encoding(der::Error),
+}
+
+impl fmt::Display for SigningError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sign(error) => write!(f, "the key did not sign: {error}"),
+            Self::Encoding(error) => write!(f, "what is to be signed cannot be written: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for SigningError {}
+
+impl From<SignError> for SigningError {
+    fn from(error: SignError) -> Self {
+        Self::Sign(error)
+    }
+}
+
+impl From<der::Error> for SigningError {
+    fn from(error: der::Error) -> Self {
+        Self::Encoding(error)
+    }
 }

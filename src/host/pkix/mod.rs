@@ -1,0 +1,23 @@
+//! What is written into certificates and certificate requests: names, and signatures over the whole.
+
+mod alternative_name;
+mod request;
+pub(crate) mod signed;
+mod subject;
+
+pub use alternative_name::{AlternativeName, AlternativeNameError};
+pub use request::{CertificateRequest, RequestError};
+pub use signed::SigningError;
+pub use subject::{Subject, SubjectError};
+
+use std::string::String;
+
+use x509_cert::der::pem::{LineEnding, encode_string};
+
+/// A PEM block (RFC 7468).
+///
+/// # Errors
+/// [`der::Error`] if it is longer than PEM can be.
+pub fn pem(label: &str, der: &[u8]) -> der::Result<String> {
+    encode_string(label, LineEnding::LF, der).map_err(Into::into)
+}
