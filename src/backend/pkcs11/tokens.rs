@@ -318,6 +318,8 @@ pub struct GenerateKey {
     pub algorithm: KeyAlgorithm,
     /// Whether a label or CKA_ID that is taken already is an error. It always is unless this is set.
     pub allow_duplicate: bool,
+    /// Who logs in for it. A YubiKey wants its management key, as the security officer's PIN.
+    pub role: PinRole,
 }
 
 /// The kind of a key to be made.
@@ -351,4 +353,6 @@ pub struct StoreCertificate {
     pub certificate: Vec<u8>,
     /// Whether one that is there already for this key makes room.
     pub replace: bool,
+    /// Who logs in for it, as with [`GenerateKey::role`].
+    pub role: PinRole,
 }
