@@ -58,6 +58,16 @@ impl Hash {
     }
 }
 
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sha256 => "SHA-256",
+            Self::Sha384 => "SHA-384",
+            Self::Sha512 => "SHA-512",
+        })
+    }
+}
+
 /// The digest of a message.
 #[derive(Debug, Clone, Copy)]
 pub struct Digest {
@@ -84,6 +94,18 @@ pub enum SignatureAlgorithm {
     Ecdsa(Hash),
     /// Pure ML-DSA with an empty context. From a [`Scheme`] the parameter set is unknown: the key's.
     MlDsa(Option<KeyKind>),
+}
+
+impl fmt::Display for SignatureAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RsaPkcs1(hash) => write!(f, "RSA with {hash}"),
+            Self::RsaPss(hash) => write!(f, "RSA-PSS with {hash}"),
+            Self::Ecdsa(hash) => write!(f, "ECDSA with {hash}"),
+            Self::MlDsa(Some(set)) => set.fmt(f),
+            Self::MlDsa(None) => f.write_str("ML-DSA"),
+        }
+    }
 }
 
 impl SignatureAlgorithm {

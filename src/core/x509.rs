@@ -40,6 +40,8 @@ pub struct Certificate<'a> {
     pub basic_constraints: Option<BasicConstraints>,
     /// `keyUsage`, if it is there.
     pub key_usage: Option<KeyUsage>,
+    /// Every extension, one DER `Extension` after the other; empty if there are none.
+    pub extensions: &'a [u8],
     /// The issuer's signature over [`tbs`](Self::tbs): raw for RSA and ML-DSA, DER for ECDSA.
     pub signature: &'a [u8],
 }
@@ -181,6 +183,7 @@ impl<'a> Certificate<'a> {
             public_key,
             basic_constraints: None,
             key_usage: None,
+            extensions: &[],
             signature,
         };
         for unique_id in [TagNumber(1), TagNumber(2)] {
@@ -190,6 +193,7 @@ impl<'a> Certificate<'a> {
             ContextSpecific::<AnyRef<'_>>::decode_explicit(&mut reader, TagNumber(3))?
         {
             field.value.tag().assert_eq(Tag::Sequence)?;
+            certificate.extensions = field.value.value();
             certificate.read_extensions(field.value.value())?;
         }
         reader.finish()?;

@@ -93,6 +93,30 @@ impl FromStr for AlternativeName {
     }
 }
 
+/// As it is read; kinds that are not, by their names in RFC 5280.
+impl fmt::Display for AlternativeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            GeneralName::DnsName(name) => write!(f, "dns:{name}"),
+            GeneralName::UniformResourceIdentifier(uri) => write!(f, "uri:{uri}"),
+            GeneralName::Rfc822Name(address) => write!(f, "email:{address}"),
+            GeneralName::IpAddress(address) => match *address.as_bytes() {
+                [a, b, c, d] => write!(f, "ip:{}", IpAddr::from([a, b, c, d])),
+                ref bytes => match <[u8; 16]>::try_from(bytes) {
+                    Ok(bytes) => write!(f, "ip:{}", IpAddr::from(bytes)),
+                    Err(_) => f.write_str("ip:(cannot be read)"),
+                },
+            },
+            GeneralName::DirectoryName(name) => {
+                write!(f, "directoryName:{}", super::subject::text(name))
+            }
+            GeneralName::RegisteredId(oid) => write!(f, "registeredID:{oid}"),
+            GeneralName::OtherName(other) => write!(f, "otherName:{}", other.type_id),
+            _ => f.write_str("(of a kind that is not read)"),
+        }
+    }
+}
+
 /// Why a text is no subject alternative name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

@@ -1,11 +1,13 @@
 //! What is written into certificates and certificate requests: names, and signatures over the whole.
 
 mod alternative_name;
+mod description;
 mod request;
 pub(crate) mod signed;
 mod subject;
 
 pub use alternative_name::{AlternativeName, AlternativeNameError};
+pub use description::Description;
 pub use request::{CertificateRequest, RequestError};
 pub use signed::SigningError;
 pub use subject::{Subject, SubjectError};

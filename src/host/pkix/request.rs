@@ -191,6 +191,7 @@ mod tests {
     use proptest::collection::vec as list;
     use proptest::prelude::*;
     use std::format;
+    use std::string::ToString as _;
 
     fn signer(kind: KeyType) -> BoxedSigner {
         PrivateKey::generate(kind).unwrap().signer().unwrap()
@@ -270,6 +271,9 @@ mod tests {
             let der = CertificateRequest::sign(&subject, &names, &mut signer).unwrap();
             let read = CertificateRequest::from_der(&der).unwrap();
             prop_assert_eq!(read.subject, Some(subject));
+            for name in &names {
+                prop_assert_eq!(name.to_string().parse(), Ok(name.clone()));
+            }
             prop_assert_eq!(read.alternative_names, names);
             prop_assert_eq!(read.public_key, signer.public_key());
         }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::str::FromStr;
-use std::string::{String, ToString as _};
+use std::string::{String, ToString};
 use std::vec::Vec;
 
 use der::asn1::{Any, SetOfVec};
@@ -42,14 +42,14 @@ impl TryFrom<Name> for Subject {
 
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, names) in self.0.iter_rdn().enumerate() {
-            if index > 0 {
-                f.write_str(",")?;
-            }
-            write!(f, "{names}")?;
-        }
-        Ok(())
+        f.write_str(&text(&self.0))
     }
+}
+
+/// A name in the order of the certificate.
+pub(super) fn text(name: &Name) -> String {
+    let names: Vec<String> = name.iter_rdn().map(ToString::to_string).collect();
+    names.join(",")
 }
 
 /// An attribute that a subject may have.
