@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | [`core`] | `no_std`, no allocator | SigV4 in both forms, HTTP/1.1, the `CreateSession` exchange, the [`core::key::Signer`] seam |
 //! | `backend` | std | keys and certificates in files (and, later, tokens and TPMs) |
-//! | `host` | std | configuration, the HTTPS transport, certificate rules, retries |
+//! | `host` | std | configuration, the HTTPS transport, certificate rules, retries, client certificates for `rustls` ([`tls`]) |
 //! | `output` | std | one module for each way out of the program |
 //! | `ca`, `sandbox` | std | the development CA, a local double of AWS |
 #![no_std]
@@ -35,3 +35,6 @@ pub mod host;
 pub mod output;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+
+#[cfg(feature = "host")]
+pub use host::client_certificate as tls;

@@ -8,8 +8,10 @@ pub mod alone;
 pub mod lab;
 pub mod program;
 pub mod softhsm;
+pub mod tls_server;
 
 pub use alone::alone;
 pub use lab::{Device, Lab};
 pub use program::{Finished, keystead, python, run};
 pub use softhsm::SoftHsm;
+pub use tls_server::TlsServer;

@@ -1,6 +1,7 @@
 //! What runs on a host and is not an output: configuration, transport, rules, retries.
 
 pub mod arn;
+pub mod client_certificate;
 pub mod clock;
 pub mod config;
 pub mod document;

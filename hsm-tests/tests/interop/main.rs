@@ -7,3 +7,4 @@ mod docs;
 mod session_package;
 mod signatures;
 mod sigv4;
+mod tls;
