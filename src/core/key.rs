@@ -157,6 +157,8 @@ pub enum SignError {
     },
     /// The device is there, but the key is no longer in it, or another one is in its place.
     KeyGone,
+    /// The key in the device is not the certificate's.
+    WrongKey,
     /// The device wants its PIN again, and there is none to be had without a person.
     PinNeeded,
     /// The PIN was refused, now or before, or would lock the device if it were wrong.
@@ -193,6 +195,7 @@ impl fmt::Display for SignError {
             } => write!(f, "{call}: {code:#x}"),
             Self::Device { call, name, .. } => write!(f, "{call}: {name}"),
             Self::KeyGone => f.write_str("the key is no longer in its token"),
+            Self::WrongKey => f.write_str("the key in the token is not the certificate's"),
             Self::PinNeeded => f.write_str("PIN needed: the token wants it again"),
             Self::PinRefused => f.write_str("the token's PIN was refused"),
             Self::PinLocked => f.write_str("the token has locked its PIN"),

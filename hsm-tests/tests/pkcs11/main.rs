@@ -1,3 +1,4 @@
 //! Keys in PKCS#11 tokens: modules and tools that were not written here.
 
 mod harness;
+mod signer;

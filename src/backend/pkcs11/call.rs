@@ -19,6 +19,7 @@ pub enum Call {
     GetMechanismList,
     OpenSession,
     CloseSession,
+    GetSessionInfo,
     Login,
     Logout,
     CreateObject,
@@ -47,6 +48,7 @@ impl Call {
             Self::GetMechanismList => "C_GetMechanismList",
             Self::OpenSession => "C_OpenSession",
             Self::CloseSession => "C_CloseSession",
+            Self::GetSessionInfo => "C_GetSessionInfo",
             Self::Login => "C_Login",
             Self::Logout => "C_Logout",
             Self::CreateObject => "C_CreateObject",
@@ -70,6 +72,24 @@ pub struct CallError {
     pub call: Call,
     /// What it returned (CK_RV). No value that is defined needs more than 32 bits.
     pub code: u32,
+}
+
+impl CallError {
+    pub(super) const fn new(call: Call, code: CK_RV) -> Self {
+        Self {
+            call,
+            code: code as u32,
+        }
+    }
+
+    /// Whether this is what the function returned.
+    #[allow(
+        clippy::useless_conversion,
+        reason = "CK_RV is as long as the platform's `long`"
+    )]
+    pub(super) fn is(self, code: CK_RV) -> bool {
+        CK_RV::from(self.code) == code
+    }
 }
 
 impl fmt::Display for CallError {

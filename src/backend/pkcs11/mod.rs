@@ -2,11 +2,21 @@
 
 mod call;
 mod error;
+mod local;
+mod locate;
+mod login;
+mod mechanism;
+mod module;
+mod objects;
+mod provision;
+mod signer;
+mod slots;
 mod tokens;
 mod uri;
 
 pub use call::{Call, CallError, return_value_name};
 pub use error::{PinProblem, TokenError};
+pub use local::Local;
 pub use tokens::{
     Access, FoundCertificate, FoundKey, FoundSlot, GenerateKey, GeneratedKey, Inventory,
     KeyAlgorithm, Leaf, Notice, OpenKey, OpenedKey, Operator, PinRequest, PinRole, PinState,

@@ -99,6 +99,19 @@ const OTHERS: [&str; 4] = ["library-version", "slot-id", "id", "type"];
 
 const QUERY: [&str; 4] = ["module-name", "module-path", "pin-source", "pin-value"];
 
+impl ObjectClass {
+    /// What it is called in sentences.
+    pub(super) fn describe(self) -> &'static str {
+        match self {
+            Self::Private => "private key",
+            Self::Public => "public key",
+            Self::Certificate => "certificate",
+            Self::SecretKey => "secret key",
+            Self::Data => "data object",
+        }
+    }
+}
+
 impl Uri {
     /// Whether a text is meant as such a URI. The scheme is in lower case or upper case.
     pub fn is_one(text: &[u8]) -> bool {
@@ -115,6 +128,17 @@ impl Uri {
             pin_source: None,
             pin_value: None,
             ..self.clone()
+        }
+    }
+
+    /// The URI of the token (and slot, and library) alone.
+    #[must_use]
+    pub fn token_only(&self) -> Self {
+        Self {
+            object: None,
+            id: None,
+            class: None,
+            ..self.without_query()
         }
     }
 

@@ -135,6 +135,16 @@ impl DeviceLock {
         self.write(record)
     }
 
+    /// To be called if the device never came to judge the secret: it does not count as refused.
+    ///
+    /// # Errors
+    /// [`io::Error`], naming the file; the secret counts as refused then.
+    pub fn forget(&mut self, secret: &Secret) -> io::Result<()> {
+        let mut record = self.record.clone();
+        record.remove(secret);
+        self.write(record)
+    }
+
     fn read(&self) -> io::Result<Record> {
         let mut text = [0; LEN];
         let is_whole = self.file.metadata()?.len() == LEN as u64;

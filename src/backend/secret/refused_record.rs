@@ -79,6 +79,12 @@ impl Record {
         self.hashes.push(hash);
     }
 
+    /// Takes a secret out.
+    pub fn remove(&mut self, secret: &Secret) {
+        let hash = self.hash(secret);
+        self.hashes.retain(|known| *known != hash);
+    }
+
     /// Forgets all. The salt stays: a right secret is recorded before each login, and under ever new
     /// salts its short hashes together would tell it, to who digs them up from a flash chip.
     pub fn clear(&mut self) {
@@ -138,6 +144,8 @@ mod tests {
         assert_eq!(read.hashes.len(), MAX_HASHES);
         assert!((4..20).all(|number| read.contains(&secret(number))));
         assert!(!read.contains(&secret(0)));
+        read.remove(&secret(5));
+        assert!(!read.contains(&secret(5)) && read.contains(&secret(6)));
         read.clear();
         assert_eq!(read, Record::new([7; 16]));
     }

@@ -1,0 +1,523 @@
+//! From what is asked for to one key, and the certificates beside it.
+
+use std::borrow::ToOwned as _;
+use std::boxed::Box;
+use std::string::{String, ToString as _};
+use std::sync::Arc;
+use std::vec::Vec;
+
+use super::error::TokenError;
+use super::login;
+use super::module::{Module, Session};
+use super::objects::{self, PrivateKey, StoredCertificate};
+use super::slots::{self, Slot, Token};
+use super::tokens::{Access, Leaf, OpenKey, Operator};
+use super::uri::{ObjectClass, Uri};
+use crate::backend::secret::Secret;
+use crate::core::identity::same_key;
+use crate::core::key::KeyKind;
+use crate::core::x509::{self, Certificate};
+
+/// A key that was found, in a session that can use it.
+pub struct Located {
+    /// The session.
+    pub session: Session,
+    /// The slot.
+    pub slot: Slot,
+    /// The key.
+    pub key: PrivateKey,
+    /// Its URI.
+    pub uri: Uri,
+    /// What kind it is.
+    pub kind: KeyKind,
+    /// Its public key, a DER `SubjectPublicKeyInfo`.
+    pub public_key: Vec<u8>,
+    /// Whether the public key is the certificate's because the token shows none: a signature is still to
+    /// prove it.
+    pub is_assumed: bool,
+    /// The PIN that the token took just now.
+    pub pin: Option<Secret>,
+    /// As [`super::OpenedKey::certificates`].
+    pub certificates: Vec<Vec<u8>>,
+}
+
+/// What is known of a key before it is found: of one of them, if there are several.
+struct Wanted {
+    id: Vec<u8>,
+    label: String,
+    public_key: Vec<u8>,
+}
+
+impl Wanted {
+    /// Any key with this public key.
+    fn of(public_key: &[u8]) -> Self {
+        Self {
+            id: Vec::new(),
+            label: String::new(),
+            public_key: public_key.to_owned(),
+        }
+    }
+}
+
+/// Finds the key, logging in where that is needed.
+///
+/// # Errors
+/// [`TokenError`].
+pub fn locate(
+    module: &Arc<Module>,
+    request: &OpenKey,
+    access: &Access,
+    operator: &mut dyn Operator,
+) -> Result<Located, TokenError> {
+    let mut search = Search {
+        module,
+        access,
+        operator,
+        pin: None,
+    };
+    let mut on_token = None;
+    let wanted: Vec<Wanted> = match &request.leaf {
+        Leaf::None => Vec::new(),
+        Leaf::OneOf(certificates) => {
+            let read = certificates
+                .iter()
+                .filter_map(|der| Certificate::from_der(der).ok());
+            read.map(|one| Wanted::of(one.public_key)).collect()
+        }
+        Leaf::Token(uri) => {
+            let (found, _) = on_token.insert(search.leaves(uri)?);
+            let wanted = found.iter().map(|one| Wanted {
+                id: one.id.clone(),
+                label: one.label.clone(),
+                public_key: one.public_key().to_owned(),
+            });
+            wanted.collect()
+        }
+    };
+    let slot = match (&request.key, &on_token) {
+        (None, Some((_, slot))) => slot.clone(),
+        (uri, _) => search.slot(&uri.clone().unwrap_or_default(), &wanted)?,
+    };
+    let session = search.session(&slot)?;
+    let found = search.key(&session, &slot, request.key.as_ref(), &wanted)?;
+    let certificates = match &on_token {
+        Some((leaves, slot)) => search.chain(slot, leaves, &found.public_key)?,
+        None => Vec::new(),
+    };
+    Ok(Located::new(search.pin, session, slot, found, certificates))
+}
+
+/// Finds a key again that was open: the one with that public key, wherever on its token it is now.
+///
+/// # Errors
+/// [`TokenError`].
+pub fn locate_again(
+    module: &Arc<Module>,
+    request: &OpenKey,
+    public_key: &[u8],
+    access: &Access,
+    operator: &mut dyn Operator,
+) -> Result<Located, TokenError> {
+    let mut search = Search {
+        module,
+        access,
+        operator,
+        pin: None,
+    };
+    let wanted = [Wanted::of(public_key)];
+    let uri = match (&request.key, &request.leaf) {
+        (Some(uri), _) => uri.clone(),
+        // The certificate named the token, but it may be another certificate by now.
+        (None, Leaf::Token(uri)) => uri.token_only(),
+        (None, _) => Uri::default(),
+    };
+    let slot = search.slot(&uri, &wanted)?;
+    let session = search.session(&slot)?;
+    let found = search.key(&session, &slot, Some(&uri), &wanted)?;
+    Ok(Located::new(search.pin, session, slot, found, Vec::new()))
+}
+
+impl Located {
+    fn new(
+        pin: Option<Secret>,
+        session: Session,
+        slot: Slot,
+        found: Found,
+        certificates: Vec<Vec<u8>>,
+    ) -> Self {
+        Self {
+            session,
+            uri: found.key.uri(token_uri(&slot)),
+            slot,
+            kind: found.kind,
+            key: found.key,
+            public_key: found.public_key,
+            is_assumed: found.is_assumed,
+            pin,
+            certificates,
+        }
+    }
+}
+
+/// The certificates that a URI names, with the token that they are on.
+///
+/// # Errors
+/// [`TokenError`]; there is at least one.
+pub fn certificates(
+    module: &Arc<Module>,
+    uri: &Uri,
+    access: &Access,
+    operator: &mut dyn Operator,
+) -> Result<(Vec<StoredCertificate>, Slot), TokenError> {
+    let mut search = Search {
+        module,
+        access,
+        operator,
+        pin: None,
+    };
+    search.leaves(uri)
+}
+
+struct Search<'a> {
+    module: &'a Arc<Module>,
+    access: &'a Access,
+    operator: &'a mut dyn Operator,
+    pin: Option<Secret>,
+}
+
+/// A key with its public key.
+struct Found {
+    key: PrivateKey,
+    kind: KeyKind,
+    public_key: Vec<u8>,
+    is_assumed: bool,
+}
+
+impl Search<'_> {
+    fn session(&self, slot: &Slot) -> Result<Session, TokenError> {
+        Session::open(self.module, slot.id, false).map_err(|error| self.module.error(error))
+    }
+
+    fn slots(&self, uri: &Uri) -> Result<Vec<Slot>, TokenError> {
+        let failed = |error| self.module.error(error);
+        let slots = slots::matching(self.module, uri).map_err(failed)?;
+        if slots.is_empty() {
+            let all = slots::matching(self.module, &Uri::default()).map_err(failed)?;
+            return Err(TokenError::NoToken {
+                uri: Box::new(uri.without_query()),
+                present: all.iter().map(token_uri).collect(),
+            });
+        }
+        Ok(slots)
+    }
+
+    /// Logs in, unless that is not needed or was done before.
+    fn log_in(&mut self, session: &Session, slot: &Slot) -> Result<bool, TokenError> {
+        let needed = slot.token.as_ref().is_some_and(Token::login_required);
+        let failed = |error| self.module.error(error);
+        if !needed || session.logged_in().map_err(failed)?.is_some() {
+            return Ok(false);
+        }
+        let role = super::tokens::PinRole::User;
+        self.pin = login::log_in(session, role, self.access, self.operator)?;
+        Ok(true)
+    }
+
+    /// The certificates that a URI names: of one token, and shown without a login if possible.
+    fn leaves(&mut self, uri: &Uri) -> Result<(Vec<StoredCertificate>, Slot), TokenError> {
+        let slots = self.slots(uri)?;
+        let failed = |error| self.module.error(error);
+        let mut holders = Vec::new();
+        for slot in &slots {
+            let session = self.session(slot)?;
+            let found = objects::certificates(&session, uri).map_err(failed)?;
+            if !found.is_empty() {
+                holders.push((found, slot.clone()));
+            }
+        }
+        if let ([], [slot]) = (&holders[..], &slots[..]) {
+            let session = self.session(slot)?;
+            if self.log_in(&session, slot)? {
+                let failed = |error| self.module.error(error);
+                let found = objects::certificates(&session, uri).map_err(failed)?;
+                if !found.is_empty() {
+                    return Ok((found, slot.clone()));
+                }
+            }
+        }
+        let failed = |error| self.module.error(error);
+        match holders.len() {
+            1 => Ok(holders.remove(0)),
+            0 => {
+                let mut present = Vec::new();
+                for slot in &slots {
+                    let session = self.session(slot)?;
+                    let all = objects::certificates(&session, &Uri::default()).map_err(failed)?;
+                    present.extend(all.iter().map(|one| one.uri(token_uri(slot))));
+                }
+                Err(no_object(uri, ObjectClass::Certificate, present))
+            }
+            _ => {
+                let each = |(found, slot): &(Vec<StoredCertificate>, Slot)| {
+                    let slot = token_uri(slot);
+                    let uris = found.iter().map(|one| one.uri(slot.clone()));
+                    uris.collect::<Vec<_>>()
+                };
+                let matches = holders.iter().flat_map(each).collect();
+                Err(several_objects(uri, ObjectClass::Certificate, matches))
+            }
+        }
+    }
+
+    /// The one token on which the key is. Where several could be meant, what they show without a login
+    /// decides: only one is logged in to.
+    fn slot(&mut self, uri: &Uri, leaves: &[Wanted]) -> Result<Slot, TokenError> {
+        let mut slots = self.slots(uri)?;
+        if slots.len() > 1 {
+            let mut hits = Vec::new();
+            for slot in &slots {
+                let session = self.session(slot)?;
+                let shown = self.shows(&session, uri, leaves);
+                if shown.map_err(|error| self.module.error(error))? {
+                    hits.push(slot.clone());
+                }
+            }
+            if !hits.is_empty() {
+                slots = hits;
+            }
+        }
+        match <[Slot; 1]>::try_from(slots) {
+            Ok([slot]) => Ok(slot),
+            Err(several) => Err(TokenError::SeveralTokens {
+                uri: Box::new(uri.without_query()),
+                matches: several.iter().map(token_uri).collect(),
+            }),
+        }
+    }
+
+    /// Whether a token shows, without a login, something of the key that is looked for.
+    fn shows(
+        &self,
+        session: &Session,
+        uri: &Uri,
+        leaves: &[Wanted],
+    ) -> Result<bool, super::call::CallError> {
+        let keys = objects::shown_public_keys(session, uri)?;
+        if leaves.is_empty() {
+            return Ok(!keys.is_empty() || !objects::private_keys(session, uri)?.is_empty());
+        }
+        Ok(keys
+            .iter()
+            .any(|key| leaves.iter().any(|leaf| same_key(&leaf.public_key, key))))
+    }
+
+    /// The key, by its URI or by its certificate's CKA_ID, label and public key.
+    fn key(
+        &mut self,
+        session: &Session,
+        slot: &Slot,
+        uri: Option<&Uri>,
+        leaves: &[Wanted],
+    ) -> Result<Found, TokenError> {
+        let mut wanted = Vec::new();
+        match uri {
+            Some(uri) => wanted.push(uri.clone()),
+            None => {
+                let by_id = leaves.iter().filter(|leaf| !leaf.id.is_empty());
+                wanted.extend(by_id.map(|leaf| Uri {
+                    id: Some(leaf.id.clone()),
+                    ..Uri::default()
+                }));
+                let by_label = leaves.iter().filter(|leaf| !leaf.label.is_empty());
+                wanted.extend(by_label.map(|leaf| Uri {
+                    object: Some(leaf.label.clone()),
+                    ..Uri::default()
+                }));
+                wanted.push(Uri::default());
+            }
+        }
+        let asked = uri.cloned().unwrap_or_default();
+        let mut problem = None;
+        for uri in &wanted {
+            match self.key_of(session, slot, uri, leaves) {
+                Ok(Some(found)) => return Ok(found),
+                Ok(None) => {}
+                Err(error @ (TokenError::KeyMismatch { .. } | TokenError::Key { .. })) => {
+                    problem.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some(error) = problem {
+            return Err(error);
+        }
+        let all = objects::private_keys(session, &Uri::default())
+            .map_err(|error| self.module.error(error))?;
+        let present = all.iter().map(|key| key.uri(token_uri(slot))).collect();
+        Err(no_object(&asked, ObjectClass::Private, present))
+    }
+
+    fn key_of(
+        &mut self,
+        session: &Session,
+        slot: &Slot,
+        uri: &Uri,
+        leaves: &[Wanted],
+    ) -> Result<Option<Found>, TokenError> {
+        let module = self.module;
+        let failed = |error| module.error(error);
+        let mut keys = objects::private_keys(session, uri).map_err(failed)?;
+        let is_hidden = keys.is_empty() || keys.iter().any(|key| key.private);
+        if is_hidden && self.log_in(session, slot)? {
+            keys = objects::private_keys(session, uri).map_err(failed)?;
+        }
+        if keys.iter().any(|key| key.signs != Some(false)) {
+            keys.retain(|key| key.signs != Some(false));
+        }
+        let mut candidates = Vec::new();
+        for key in keys {
+            let public_key = key.public_key(session).map_err(failed)?;
+            candidates.push((key, public_key));
+        }
+        choose(candidates, slot, uri, leaves)
+    }
+
+    /// The newest certificate of the key, and all others of its token that may lead up from it.
+    fn chain(
+        &self,
+        slot: &Slot,
+        leaves: &[StoredCertificate],
+        public_key: &[u8],
+    ) -> Result<Vec<Vec<u8>>, TokenError> {
+        let not_before = |der: &[u8]| Certificate::from_der(der).map(|one| one.not_before).ok();
+        let leaf = leaves
+            .iter()
+            .filter(|leaf| same_key(leaf.public_key(), public_key))
+            .max_by_key(|leaf| not_before(&leaf.der));
+        let session = self.session(slot)?;
+        let others = objects::certificates(&session, &Uri::default())
+            .map_err(|error| self.module.error(error))?;
+        let others = others
+            .into_iter()
+            .filter(|other| !same_key(other.public_key(), public_key));
+        let leaf = leaf.map(|leaf| leaf.der.clone());
+        Ok(leaf
+            .into_iter()
+            .chain(others.map(|other| other.der))
+            .collect())
+    }
+}
+
+/// Of the keys that a URI means, the one that is the certificate's; without a certificate, the only one.
+fn choose(
+    candidates: Vec<(PrivateKey, Option<Vec<u8>>)>,
+    slot: &Slot,
+    uri: &Uri,
+    wanted: &[Wanted],
+) -> Result<Option<Found>, TokenError> {
+    if candidates.is_empty() {
+        return Ok(None);
+    }
+    let uris = |keys: &[(PrivateKey, Option<Vec<u8>>)]| {
+        let uris = keys.iter().map(|(key, _)| key.uri(token_uri(slot)));
+        uris.collect::<Vec<_>>()
+    };
+    let all = uris(&candidates);
+    let is_leafs = |key: &[u8]| wanted.iter().any(|one| same_key(&one.public_key, key));
+    let (mut known, unknown): (Vec<_>, Vec<_>) = candidates
+        .into_iter()
+        .partition(|(_, public_key)| public_key.is_some());
+    if !wanted.is_empty() {
+        known.retain(|(_, key)| key.as_deref().is_some_and(is_leafs));
+    }
+    // The same key twice is one key.
+    known.dedup_by(|(_, one), (_, other)| match (one, other) {
+        (Some(one), Some(other)) => same_key(one, other),
+        _ => false,
+    });
+    if known.len() > 1 {
+        return Err(several_objects(uri, ObjectClass::Private, uris(&known)));
+    }
+    if let Some((key, Some(public_key))) = known.pop() {
+        return Found::new(key, public_key, false, slot).map(Some);
+    }
+    let mut leaf_keys: Vec<&[u8]> = wanted.iter().map(|one| &*one.public_key).collect();
+    leaf_keys.dedup_by(|one, other| same_key(one, other));
+    match (<[_; 1]>::try_from(unknown), &leaf_keys[..]) {
+        (Ok([(key, _)]), [leaf]) => {
+            let public_key = (*leaf).to_owned();
+            Found::new(key, public_key, true, slot).map(Some)
+        }
+        (Ok([(key, _)]), []) => Err(TokenError::Key {
+            uri: Box::new(key.uri(token_uri(slot))),
+            reason:
+                "its public key is not on the token, or of a kind that Roles Anywhere does not \
+                     take (RSA, EC P-256, P-384, P-521): give its certificate"
+                    .to_string(),
+        }),
+        (Err(unknown), _) if unknown.is_empty() => Err(TokenError::KeyMismatch {
+            uri: Box::new(match <[Uri; 1]>::try_from(all) {
+                Ok([only]) => only,
+                Err(_) => uri.without_query(),
+            }),
+        }),
+        _ => Err(several_objects(uri, ObjectClass::Private, all)),
+    }
+}
+
+impl Found {
+    fn new(
+        key: PrivateKey,
+        public_key: Vec<u8>,
+        is_assumed: bool,
+        slot: &Slot,
+    ) -> Result<Self, TokenError> {
+        let refused = |reason: String| TokenError::Key {
+            uri: Box::new(key.uri(token_uri(slot))),
+            reason,
+        };
+        let kind = match x509::key_kind(&public_key) {
+            Some(KeyKind::Rsa { bits }) if !(2048..=4096).contains(&bits) => {
+                let reason = std::format!("its RSA key has {bits} bits, not 2048 to 4096");
+                return Err(refused(reason));
+            }
+            Some(kind) => kind,
+            None => {
+                let reason = "it is of a kind that Roles Anywhere does not take";
+                return Err(refused(reason.into()));
+            }
+        };
+        if key.signs == Some(false) {
+            return Err(refused(
+                "the token says that it must not sign (CKA_SIGN)".into(),
+            ));
+        }
+        Ok(Self {
+            key,
+            kind,
+            public_key,
+            is_assumed,
+        })
+    }
+}
+
+/// The URI of a slot's token.
+pub fn token_uri(slot: &Slot) -> Uri {
+    slot.token.as_ref().map(Token::uri).unwrap_or_default()
+}
+
+fn no_object(uri: &Uri, class: ObjectClass, present: Vec<Uri>) -> TokenError {
+    TokenError::NoObject {
+        uri: Box::new(uri.without_query()),
+        what: class.describe().into(),
+        present,
+    }
+}
+
+fn several_objects(uri: &Uri, class: ObjectClass, matches: Vec<Uri>) -> TokenError {
+    TokenError::SeveralObjects {
+        uri: Box::new(uri.without_query()),
+        what: class.describe().into(),
+        matches,
+    }
+}

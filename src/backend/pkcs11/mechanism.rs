@@ -1,0 +1,186 @@
+//! How a token makes a signature of a scheme: what it is given, and what becomes of its answer.
+
+use std::vec::Vec;
+
+use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
+use cryptoki::mechanism::{Mechanism, MechanismType};
+use cryptoki_sys::CK_MECHANISM_TYPE;
+use der::asn1::UintRef;
+use der::{Encode as _, Header, Length, SliceWriter, Tag};
+
+use crate::backend::algorithm::{Digest, Hash, SignatureAlgorithm};
+use crate::core::key::{KeyKind, Scheme, SignError};
+
+/// A mechanism, and what it is given.
+pub struct Plan {
+    /// The mechanism.
+    pub mechanism: Mechanism<'static>,
+    /// What it signs.
+    pub input: Input,
+}
+
+/// What a mechanism signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// The message: the token hashes it.
+    Message,
+    /// Its digest, cut to the length of the curve's order.
+    Digest(Hash, usize),
+    /// Its digest in a DER `DigestInfo` (RFC 8017 section 9.2).
+    DigestInfo(Hash),
+}
+
+impl Plan {
+    /// How a key of this kind signs; the token hashes where it can, unless `raw`.
+    ///
+    /// # Errors
+    /// [`SignError::UnsupportedScheme`] if the key does not go with the scheme, or the token has no
+    /// mechanism for it.
+    pub fn new(
+        kind: KeyKind,
+        scheme: Scheme,
+        mechanisms: &[CK_MECHANISM_TYPE],
+        raw: bool,
+    ) -> Result<Self, SignError> {
+        let (hashing, bare) = match (kind, SignatureAlgorithm::from(scheme)) {
+            (KeyKind::Rsa { .. }, SignatureAlgorithm::RsaPkcs1(hash)) => (
+                match hash {
+                    Hash::Sha256 => Mechanism::Sha256RsaPkcs,
+                    Hash::Sha384 => Mechanism::Sha384RsaPkcs,
+                    Hash::Sha512 => Mechanism::Sha512RsaPkcs,
+                },
+                (Mechanism::RsaPkcs, Input::DigestInfo(hash)),
+            ),
+            (KeyKind::Rsa { .. }, SignatureAlgorithm::RsaPss(hash)) => {
+                let (parameters, hashing) = pss(hash);
+                let input = Input::Digest(hash, hash.digest_len());
+                (hashing, (Mechanism::RsaPkcsPss(parameters), input))
+            }
+            (KeyKind::P256 | KeyKind::P384 | KeyKind::P521, SignatureAlgorithm::Ecdsa(hash)) => (
+                match hash {
+                    Hash::Sha256 => Mechanism::EcdsaSha256,
+                    Hash::Sha384 => Mechanism::EcdsaSha384,
+                    Hash::Sha512 => Mechanism::EcdsaSha512,
+                },
+                (Mechanism::Ecdsa, Input::Digest(hash, order_len(kind))),
+            ),
+            _ => return Err(SignError::UnsupportedScheme),
+        };
+        let has = |mechanism: &Mechanism<'_>| {
+            let wanted = CK_MECHANISM_TYPE::from(mechanism.mechanism_type());
+            mechanisms.contains(&wanted)
+        };
+        if !raw && has(&hashing) {
+            return Ok(Self {
+                mechanism: hashing,
+                input: Input::Message,
+            });
+        }
+        let (mechanism, input) = bare;
+        if !has(&mechanism) {
+            return Err(SignError::UnsupportedScheme);
+        }
+        Ok(Self { mechanism, input })
+    }
+}
+
+fn pss(hash: Hash) -> (PkcsPssParams, Mechanism<'static>) {
+    let (hash_alg, mgf, s_len) = match hash {
+        Hash::Sha256 => (MechanismType::SHA256, PkcsMgfType::MGF1_SHA256, 32),
+        Hash::Sha384 => (MechanismType::SHA384, PkcsMgfType::MGF1_SHA384, 48),
+        Hash::Sha512 => (MechanismType::SHA512, PkcsMgfType::MGF1_SHA512, 64),
+    };
+    let parameters = PkcsPssParams {
+        hash_alg,
+        mgf,
+        s_len: s_len.into(),
+    };
+    let hashing = match hash {
+        Hash::Sha256 => Mechanism::Sha256RsaPkcsPss(parameters),
+        Hash::Sha384 => Mechanism::Sha384RsaPkcsPss(parameters),
+        Hash::Sha512 => Mechanism::Sha512RsaPkcsPss(parameters),
+    };
+    (parameters, hashing)
+}
+
+/// The length in bytes of a number below the order of the curve.
+fn order_len(kind: KeyKind) -> usize {
+    match kind {
+        KeyKind::P256 => 32,
+        KeyKind::P384 => 48,
+        _ => 66,
+    }
+}
+
+/// What a token is given, where it is not the message.
+pub struct Prepared {
+    bytes: [u8; 19 + 64],
+    len: usize,
+}
+
+impl Input {
+    /// What to give to the token; `None` if that is the message itself.
+    pub fn prepare(self, message: &[u8]) -> Option<Prepared> {
+        let (prefix, digest, len): (&[u8], Digest, usize) = match self {
+            Self::Message => return None,
+            Self::Digest(hash, most) => (&[], hash.digest(message), most),
+            Self::DigestInfo(hash) => (digest_info(hash), hash.digest(message), 64),
+        };
+        let digest = &digest[..digest.len().min(len)];
+        let len = prefix.len() + digest.len();
+        let mut bytes = [0; 19 + 64];
+        bytes[..prefix.len()].copy_from_slice(prefix);
+        bytes[prefix.len()..len].copy_from_slice(digest);
+        Some(Prepared { bytes, len })
+    }
+}
+
+impl core::ops::Deref for Prepared {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// What comes before the digest in a `DigestInfo` (RFC 8017 section 9.2, note 1).
+fn digest_info(hash: Hash) -> &'static [u8; 19] {
+    match hash {
+        Hash::Sha256 => {
+            b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20"
+        }
+        Hash::Sha384 => {
+            b"\x30\x41\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x02\x05\x00\x04\x30"
+        }
+        Hash::Sha512 => {
+            b"\x30\x51\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x03\x05\x00\x04\x40"
+        }
+    }
+}
+
+/// Writes the DER `SEQUENCE {r, s}` of a bare `r || s`, both as long as the curve's order.
+///
+/// # Errors
+/// [`SignError::Failed`] if that is not what it is.
+pub fn write_ecdsa(kind: KeyKind, bare: &[u8], out: &mut [u8]) -> Result<usize, SignError> {
+    if bare.len() != 2 * order_len(kind) {
+        return Err(SignError::Failed);
+    }
+    let (r, s) = bare.split_at(order_len(kind));
+    let write = || -> der::Result<Vec<u8>> {
+        let (r, s) = (UintRef::new(r)?, UintRef::new(s)?);
+        let len: Length = (r.encoded_len()? + s.encoded_len()?)?;
+        let mut buffer = [0; 160];
+        let mut writer = SliceWriter::new(&mut buffer);
+        Header::new(Tag::Sequence, len).encode(&mut writer)?;
+        r.encode(&mut writer)?;
+        s.encode(&mut writer)?;
+        Ok(writer.finish()?.to_vec())
+    };
+    let signature = write().map_err(|_| SignError::Failed)?;
+    let place = out
+        .get_mut(..signature.len())
+        .ok_or(SignError::BufferTooSmall)?;
+    place.copy_from_slice(&signature);
+    Ok(signature.len())
+}

@@ -1,0 +1,350 @@
+//! A signer whose key is in a token, and how it comes back when token or module fail.
+
+use core::time::Duration;
+use std::boxed::Box;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Instant;
+use std::vec::Vec;
+
+use cryptoki_sys::*;
+
+use super::call::{Call, CallError, return_value_name};
+use super::error::{PinProblem, TokenError};
+use super::locate::{Located, locate_again};
+use super::login;
+use super::mechanism::{Plan, write_ecdsa};
+use super::module::{Module, Object, Session};
+use super::tokens::{Access, Notice, OpenKey, Operator, PinRole, TokenName};
+use crate::backend::secret::Secret;
+use crate::backend::signature;
+use crate::core::key::{KeyKind, Scheme, SignError, Signer};
+
+/// A token that takes longer for a signature probably waits for a finger.
+const TOUCH_AFTER: Duration = Duration::from_millis(1000);
+
+/// Signatures that take less need no one who looks at the clock meanwhile.
+const QUICK: Duration = Duration::from_millis(200);
+
+/// A key in a token.
+pub struct TokenSigner {
+    module: Arc<Module>,
+    request: OpenKey,
+    access: Access,
+    operator: Box<dyn Operator>,
+    kind: KeyKind,
+    public_key: Vec<u8>,
+    /// Whether no signature has proven yet that the key is the certificate's.
+    is_assumed: bool,
+    /// The PIN, for a key that wants it for each signature.
+    pin: Option<Secret>,
+    /// Whether the last signature came at once.
+    is_quick: bool,
+    live: Option<Live>,
+}
+
+/// What is gone when the session is.
+struct Live {
+    session: Session,
+    key: Object,
+    always_authenticate: bool,
+    mechanisms: Vec<CK_MECHANISM_TYPE>,
+    /// Whether a mechanism that hashes was refused, although it is on the list.
+    raw: bool,
+    token: TokenName,
+}
+
+/// The steps of recovery. Each begins with a new session, a login where one is needed, and another look
+/// for the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Session,
+    Reinitialize,
+    Reload,
+}
+
+enum Failure {
+    Sign(SignError),
+    Token(TokenError),
+}
+
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Self {
+        Self::Token(error)
+    }
+}
+
+impl From<SignError> for Failure {
+    fn from(error: SignError) -> Self {
+        Self::Sign(error)
+    }
+}
+
+impl TokenSigner {
+    /// The signer of a key that was located.
+    ///
+    /// # Errors
+    /// [`TokenError`], if the token's mechanisms cannot be read.
+    pub fn new(
+        module: Arc<Module>,
+        request: OpenKey,
+        access: Access,
+        operator: Box<dyn Operator>,
+        located: Located,
+    ) -> Result<Self, TokenError> {
+        let mut signer = Self {
+            module,
+            request,
+            access,
+            operator,
+            kind: located.kind,
+            public_key: located.public_key.clone(),
+            is_assumed: located.is_assumed,
+            pin: None,
+            is_quick: false,
+            live: None,
+        };
+        signer.adopt(located)?;
+        Ok(signer)
+    }
+
+    fn adopt(&mut self, located: Located) -> Result<(), TokenError> {
+        let slot = located.session.slot();
+        let mechanisms = self
+            .module
+            .mechanisms(slot)
+            .map_err(|error| self.module.error(error))?;
+        if located.key.always_authenticate {
+            self.pin = located.pin;
+        }
+        self.live = Some(Live {
+            session: located.session,
+            key: located.key.object,
+            always_authenticate: located.key.always_authenticate,
+            mechanisms,
+            raw: false,
+            token: match located.slot.token {
+                Some(token) => token.name,
+                // It was found by its token.
+                None => return Err(self.module.error(GONE)),
+            },
+        });
+        Ok(())
+    }
+
+    /// A new session with the key in it.
+    fn reopen(&mut self) -> Result<(), TokenError> {
+        self.live = None;
+        let located = locate_again(
+            &self.module,
+            &self.request,
+            &self.public_key,
+            &self.access,
+            &mut *self.operator,
+        )?;
+        self.adopt(located)
+    }
+
+    fn recover(&mut self, step: Step) -> Result<(), TokenError> {
+        let seen = self.module.generation();
+        let used = self.live.take().map(|live| live.session.generation());
+        // If somebody else has taken the step since, a new session is all that is needed.
+        if used.is_none_or(|used| used == seen) {
+            match step {
+                Step::Session => {}
+                Step::Reinitialize => self
+                    .module
+                    .reinitialize(seen)
+                    .map_err(|error| self.module.error(error))?,
+                Step::Reload => self.module.reload(seen)?,
+            }
+        }
+        self.reopen()
+    }
+
+    fn attempt(
+        &mut self,
+        scheme: Scheme,
+        message: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, Failure> {
+        if self.live.is_none() {
+            self.reopen()?;
+        }
+        let Some(live) = &mut self.live else {
+            return Err(SignError::Failed.into());
+        };
+        let failed = |error| Failure::Token(self.module.error(error));
+        let mut plan = Plan::new(self.kind, scheme, &live.mechanisms, live.raw)?;
+        match live.session.sign_init(&plan.mechanism, live.key) {
+            Err(error) if error.is(CKR_MECHANISM_INVALID) && !live.raw => {
+                live.raw = true;
+                plan = Plan::new(self.kind, scheme, &live.mechanisms, true)?;
+                let again = live.session.sign_init(&plan.mechanism, live.key);
+                again.map_err(failed)?;
+            }
+            result => result.map_err(failed)?,
+        }
+        if live.always_authenticate {
+            confirm(live, &mut self.pin, &self.access, &mut *self.operator)?;
+        }
+        let prepared = plan.input.prepare(message);
+        let data = prepared.as_deref().unwrap_or(message);
+        let is_ec = !matches!(self.kind, KeyKind::Rsa { .. });
+        let mut bare = [0; 132];
+        let place = if is_ec { &mut bare[..] } else { &mut *out };
+        let watched = if self.is_quick {
+            None
+        } else {
+            Some(&mut self.operator)
+        };
+        let (result, took) = sign(live, data, place, watched);
+        self.is_quick = took < QUICK;
+        let len = result.map_err(failed)?;
+        let len = if is_ec {
+            let bare = bare.get(..len).unwrap_or_default();
+            write_ecdsa(self.kind, bare, out)?
+        } else {
+            len
+        };
+        if self.is_assumed {
+            let signature = out.get(..len).unwrap_or_default();
+            signature::verify(&self.public_key, scheme, message, signature)
+                .map_err(|_| SignError::WrongKey)?;
+            self.is_assumed = false;
+        }
+        Ok(len)
+    }
+}
+
+/// The login that some keys want between C_SignInit and C_Sign.
+fn confirm(
+    live: &Live,
+    kept: &mut Option<Secret>,
+    access: &Access,
+    operator: &mut dyn Operator,
+) -> Result<(), TokenError> {
+    let keep = access.reuse_pin || !operator.is_person();
+    let pin = match kept.take() {
+        Some(pin) => {
+            login::confirm(&live.session, &pin, access, operator)?;
+            Some(pin)
+        }
+        None => login::log_in(&live.session, PinRole::Signature, access, operator)?,
+    };
+    *kept = pin.filter(|_| keep);
+    Ok(())
+}
+
+/// C_Sign. Where it takes long, a person is told what it waits for.
+fn sign(
+    live: &Live,
+    data: &[u8],
+    out: &mut [u8],
+    watched: Option<&mut Box<dyn Operator>>,
+) -> (Result<usize, CallError>, Duration) {
+    let start = Instant::now();
+    let Some(operator) = watched else {
+        return (live.session.sign(data, out), start.elapsed());
+    };
+    let (done, is_done) = mpsc::channel::<()>();
+    let result = thread::scope(|scope| {
+        let watcher = thread::Builder::new().spawn_scoped(scope, move || {
+            if is_done.recv_timeout(TOUCH_AFTER) == Err(RecvTimeoutError::Timeout) {
+                operator.notify(&Notice::Touch(live.token.clone()));
+            }
+        });
+        let result = live.session.sign(data, out);
+        drop(done);
+        // Without a thread there is no notice; the signature is what counts.
+        drop(watcher);
+        result
+    });
+    (result, start.elapsed())
+}
+
+impl Signer for TokenSigner {
+    fn key(&self) -> KeyKind {
+        self.kind
+    }
+
+    fn public_key(&self) -> &[u8] {
+        &self.public_key
+    }
+
+    fn sign(&mut self, scheme: Scheme, message: &[u8], out: &mut [u8]) -> Result<usize, SignError> {
+        let mut first = match self.attempt(scheme, message, out) {
+            Ok(len) => return Ok(len),
+            Err(Failure::Sign(error)) => return Err(error),
+            Err(Failure::Token(error)) => error,
+        };
+        for step in [Step::Session, Step::Reinitialize, Step::Reload] {
+            if !is_recoverable(&first) {
+                break;
+            }
+            let result = match self.recover(step) {
+                Ok(()) => self.attempt(scheme, message, out),
+                Err(error) => Err(error.into()),
+            };
+            match result {
+                Ok(len) => return Ok(len),
+                Err(Failure::Sign(error)) => return Err(error),
+                // What a PIN or another key in its place has to do with it says more than what came first.
+                Err(Failure::Token(error)) if !is_recoverable(&error) => first = error,
+                Err(Failure::Token(_)) => {}
+            }
+        }
+        // The next call begins with a new session.
+        self.live = None;
+        Err(sign_error(&first))
+    }
+}
+
+/// Whether a new session, or a module begun anew, may help.
+fn is_recoverable(error: &TokenError) -> bool {
+    match error {
+        TokenError::Call { error, .. } => ![
+            CKR_BUFFER_TOO_SMALL,
+            CKR_DATA_INVALID,
+            CKR_DATA_LEN_RANGE,
+            CKR_FUNCTION_CANCELED,
+            CKR_FUNCTION_NOT_SUPPORTED,
+            CKR_FUNCTION_REJECTED,
+            CKR_KEY_FUNCTION_NOT_PERMITTED,
+            CKR_KEY_TYPE_INCONSISTENT,
+            CKR_MECHANISM_INVALID,
+            CKR_MECHANISM_PARAM_INVALID,
+        ]
+        .into_iter()
+        .any(|code| error.is(code)),
+        TokenError::NoToken { .. } | TokenError::NoObject { .. } | TokenError::Module { .. } => {
+            true
+        }
+        _ => false,
+    }
+}
+
+/// What C_GetSlotList would say of a token that is not there, if it spoke of single tokens.
+const GONE: CallError = CallError::new(Call::GetSlotList, CKR_TOKEN_NOT_PRESENT);
+
+fn sign_error(error: &TokenError) -> SignError {
+    let device = |error: CallError| SignError::Device {
+        call: error.call.name(),
+        code: error.code,
+        name: return_value_name(error.code),
+    };
+    match error {
+        TokenError::Call { error, .. } => device(*error),
+        TokenError::NoToken { .. } | TokenError::SeveralTokens { .. } => device(GONE),
+        TokenError::Pin { problem, .. } => match problem {
+            PinProblem::Locked => SignError::PinLocked,
+            PinProblem::Needed | PinProblem::Source(_) | PinProblem::Cancelled => {
+                SignError::PinNeeded
+            }
+            _ => SignError::PinRefused,
+        },
+        TokenError::Module { .. } | TokenError::Signer { .. } => SignError::Failed,
+        _ => SignError::KeyGone,
+    }
+}
