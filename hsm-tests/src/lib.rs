@@ -5,12 +5,14 @@
 //! missing fails.
 
 pub mod alone;
+pub mod fault;
 pub mod lab;
 pub mod program;
 pub mod softhsm;
 pub mod tls_server;
 
 pub use alone::alone;
+pub use fault::FaultModule;
 pub use lab::{Device, Lab};
 pub use program::{Finished, keystead, python, run};
 pub use softhsm::SoftHsm;
