@@ -30,6 +30,11 @@ pub fn keystead() -> PathBuf {
     existing(programs().join("keystead"))
 }
 
+/// The virtual PIV card.
+pub fn card() -> PathBuf {
+    existing(programs().join("piv-card"))
+}
+
 /// A program that scripts/test installs.
 pub fn client(name: &str) -> PathBuf {
     existing(installed().join(name))

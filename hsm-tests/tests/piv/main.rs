@@ -1,0 +1,3 @@
+//! Keys in the PIV application of a YubiKey: a virtual one, through Yubico's module and OpenSC's.
+
+mod harness;
