@@ -7,6 +7,7 @@
 pub mod alone;
 pub mod fault;
 pub mod lab;
+pub mod operator;
 pub mod piv;
 pub mod program;
 pub mod softhsm;
@@ -15,6 +16,7 @@ pub mod tls_server;
 pub use alone::alone;
 pub use fault::FaultModule;
 pub use lab::{Device, Lab};
+pub use operator::StoredPin;
 pub use piv::Card;
 pub use program::{Finished, keystead, python, run};
 pub use softhsm::SoftHsm;

@@ -5,8 +5,9 @@ use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use keystead::backend::pkcs11::KeyAlgorithm;
+use keystead::backend::pkcs11::{Access, KeyAlgorithm};
 use tempfile::TempDir;
 
 use crate::alone::alone;
@@ -80,6 +81,16 @@ impl SoftHsm {
     /// The folder, also for the test's own files.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The tokens by way of the module, for a test that loads it itself.
+    pub fn access(&self) -> Access {
+        Access {
+            module: MODULE.into(),
+            state: Some(self.folder.join("state")),
+            reuse_pin: false,
+            timeout: Duration::from_secs(30),
+        }
     }
 
     /// One more token. The label may be taken already.

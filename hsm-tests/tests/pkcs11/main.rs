@@ -3,3 +3,4 @@
 mod fault_module;
 mod harness;
 mod signer;
+mod tls;

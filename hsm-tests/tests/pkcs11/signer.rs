@@ -1,37 +1,14 @@
 //! The signer over SoftHSM: every kind of key, every scheme, proven by OpenSSL's rules.
 
-use std::time::Duration;
-
-use hsm_tests::softhsm::{MODULE, PIN, SoftHsm};
-use keystead::backend::pkcs11::{
-    Access, KeyAlgorithm, Leaf, Local, Notice, OpenKey, Operator, PinRequest, Tokens as _,
-};
-use keystead::backend::secret::{Secret, SecretError};
+use hsm_tests::{SoftHsm, StoredPin};
+use keystead::backend::pkcs11::{KeyAlgorithm, Leaf, Local, OpenKey, Tokens as _};
 use keystead::backend::signature::verify;
 use keystead::core::key::{MAX_SIGNATURE_LEN, Scheme, Signer as _};
-
-/// A stored PIN.
-struct Stored;
-
-impl Operator for Stored {
-    fn pin(&mut self, _: &PinRequest) -> Result<Option<Secret>, SecretError> {
-        Ok(Some(Secret::new(PIN.into())))
-    }
-    fn is_person(&self) -> bool {
-        false
-    }
-    fn notify(&mut self, _: &Notice) {}
-}
 
 #[test]
 fn each_key_signs_in_its_schemes() {
     SoftHsm::in_process("kinds", |hsm| {
-        let mut tokens = Local::new(Access {
-            module: MODULE.into(),
-            state: Some(hsm.folder().join("state")),
-            reuse_pin: false,
-            timeout: Duration::from_secs(30),
-        });
+        let mut tokens = Local::new(hsm.access());
         let rsa = [
             Scheme::RsaPkcs1Sha256,
             Scheme::RsaPkcs1Sha384,
@@ -62,7 +39,7 @@ fn each_key_signs_in_its_schemes() {
                 leaf: Leaf::None,
                 require_hardware: false,
             };
-            let mut opened = tokens.open(&request, Box::new(Stored)).unwrap();
+            let mut opened = tokens.open(&request, Box::new(StoredPin)).unwrap();
             let mut signature = [0; MAX_SIGNATURE_LEN];
             for &scheme in schemes {
                 let message = b"what is signed";
