@@ -8,8 +8,9 @@ use std::vec::Vec;
 use cryptoki::mechanism::MechanismType;
 
 use super::call::CallError;
+use super::choice::token_uri;
 use super::error::TokenError;
-use super::locate::{self, token_uri};
+use super::locate;
 use super::login;
 use super::module::{Module, Session};
 use super::objects;

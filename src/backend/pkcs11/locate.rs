@@ -2,11 +2,12 @@
 
 use std::borrow::ToOwned as _;
 use std::boxed::Box;
-use std::string::{String, ToString as _};
 use std::sync::Arc;
 use std::vec::Vec;
 
-use super::error::TokenError;
+use super::call::CallError;
+use super::choice::{Found, Wanted, choose, no_object, several_objects, token_uri};
+use super::error::{PinProblem, TokenError};
 use super::login;
 use super::module::{Module, Session};
 use super::objects::{self, PrivateKey, StoredCertificate};
@@ -16,7 +17,7 @@ use super::uri::{ObjectClass, Uri};
 use crate::backend::secret::Secret;
 use crate::core::identity::same_key;
 use crate::core::key::KeyKind;
-use crate::core::x509::{self, Certificate};
+use crate::core::x509::Certificate;
 
 /// A key that was found, in a session that can use it.
 pub struct Located {
@@ -39,24 +40,6 @@ pub struct Located {
     pub pin: Option<Secret>,
     /// As [`super::OpenedKey::certificates`].
     pub certificates: Vec<Vec<u8>>,
-}
-
-/// What is known of a key before it is found: of one of them, if there are several.
-struct Wanted {
-    id: Vec<u8>,
-    label: String,
-    public_key: Vec<u8>,
-}
-
-impl Wanted {
-    /// Any key with this public key.
-    fn of(public_key: &[u8]) -> Self {
-        Self {
-            id: Vec::new(),
-            label: String::new(),
-            public_key: public_key.to_owned(),
-        }
-    }
 }
 
 /// Finds the key, logging in where that is needed.
@@ -185,14 +168,6 @@ struct Search<'a> {
     pin: Option<Secret>,
 }
 
-/// A key with its public key.
-struct Found {
-    key: PrivateKey,
-    kind: KeyKind,
-    public_key: Vec<u8>,
-    is_assumed: bool,
-}
-
 impl Search<'_> {
     fn session(&self, slot: &Slot) -> Result<Session, TokenError> {
         Session::open(self.module, slot.id, false).map_err(|error| self.module.error(error))
@@ -230,7 +205,7 @@ impl Search<'_> {
         let mut holders = Vec::new();
         for slot in &slots {
             let session = self.session(slot)?;
-            let found = objects::certificates(&session, uri).map_err(failed)?;
+            let found = identities(&session, uri).map_err(failed)?;
             if !found.is_empty() {
                 holders.push((found, slot.clone()));
             }
@@ -239,7 +214,7 @@ impl Search<'_> {
             let session = self.session(slot)?;
             if self.log_in(&session, slot)? {
                 let failed = |error| self.module.error(error);
-                let found = objects::certificates(&session, uri).map_err(failed)?;
+                let found = identities(&session, uri).map_err(failed)?;
                 if !found.is_empty() {
                     return Ok((found, slot.clone()));
                 }
@@ -296,12 +271,7 @@ impl Search<'_> {
     }
 
     /// Whether a token shows, without a login, something of the key that is looked for.
-    fn shows(
-        &self,
-        session: &Session,
-        uri: &Uri,
-        leaves: &[Wanted],
-    ) -> Result<bool, super::call::CallError> {
+    fn shows(&self, session: &Session, uri: &Uri, leaves: &[Wanted]) -> Result<bool, CallError> {
         let keys = objects::shown_public_keys(session, uri)?;
         if leaves.is_empty() {
             return Ok(!keys.is_empty() || !objects::private_keys(session, uri)?.is_empty());
@@ -368,8 +338,17 @@ impl Search<'_> {
         let failed = |error| module.error(error);
         let mut keys = objects::private_keys(session, uri).map_err(failed)?;
         let is_hidden = keys.is_empty() || keys.iter().any(|key| key.private);
-        if is_hidden && self.log_in(session, slot)? {
-            keys = objects::private_keys(session, uri).map_err(failed)?;
+        if is_hidden {
+            match self.log_in(session, slot) {
+                Ok(false) => {}
+                Ok(true) => keys = objects::private_keys(session, uri).map_err(failed)?,
+                // What it shows it may also use: a PIV card's key for doors needs no PIN.
+                Err(TokenError::Pin {
+                    problem: PinProblem::Needed,
+                    ..
+                }) if !keys.is_empty() => {}
+                Err(error) => return Err(error),
+            }
         }
         if keys.iter().any(|key| key.signs != Some(false)) {
             keys.retain(|key| key.signs != Some(false));
@@ -408,116 +387,9 @@ impl Search<'_> {
     }
 }
 
-/// Of the keys that a URI means, the one that is the certificate's; without a certificate, the only one.
-fn choose(
-    candidates: Vec<(PrivateKey, Option<Vec<u8>>)>,
-    slot: &Slot,
-    uri: &Uri,
-    wanted: &[Wanted],
-) -> Result<Option<Found>, TokenError> {
-    if candidates.is_empty() {
-        return Ok(None);
-    }
-    let uris = |keys: &[(PrivateKey, Option<Vec<u8>>)]| {
-        let uris = keys.iter().map(|(key, _)| key.uri(token_uri(slot)));
-        uris.collect::<Vec<_>>()
-    };
-    let all = uris(&candidates);
-    let is_leafs = |key: &[u8]| wanted.iter().any(|one| same_key(&one.public_key, key));
-    let (mut known, unknown): (Vec<_>, Vec<_>) = candidates
-        .into_iter()
-        .partition(|(_, public_key)| public_key.is_some());
-    if !wanted.is_empty() {
-        known.retain(|(_, key)| key.as_deref().is_some_and(is_leafs));
-    }
-    // The same key twice is one key.
-    known.dedup_by(|(_, one), (_, other)| match (one, other) {
-        (Some(one), Some(other)) => same_key(one, other),
-        _ => false,
-    });
-    if known.len() > 1 {
-        return Err(several_objects(uri, ObjectClass::Private, uris(&known)));
-    }
-    if let Some((key, Some(public_key))) = known.pop() {
-        return Found::new(key, public_key, false, slot).map(Some);
-    }
-    let mut leaf_keys: Vec<&[u8]> = wanted.iter().map(|one| &*one.public_key).collect();
-    leaf_keys.dedup_by(|one, other| same_key(one, other));
-    match (<[_; 1]>::try_from(unknown), &leaf_keys[..]) {
-        (Ok([(key, _)]), [leaf]) => {
-            let public_key = (*leaf).to_owned();
-            Found::new(key, public_key, true, slot).map(Some)
-        }
-        (Ok([(key, _)]), []) => Err(TokenError::Key {
-            uri: Box::new(key.uri(token_uri(slot))),
-            reason:
-                "its public key is not on the token, or of a kind that Roles Anywhere does not \
-                     take (RSA, EC P-256, P-384, P-521): give its certificate"
-                    .to_string(),
-        }),
-        (Err(unknown), _) if unknown.is_empty() => Err(TokenError::KeyMismatch {
-            uri: Box::new(match <[Uri; 1]>::try_from(all) {
-                Ok([only]) => only,
-                Err(_) => uri.without_query(),
-            }),
-        }),
-        _ => Err(several_objects(uri, ObjectClass::Private, all)),
-    }
-}
-
-impl Found {
-    fn new(
-        key: PrivateKey,
-        public_key: Vec<u8>,
-        is_assumed: bool,
-        slot: &Slot,
-    ) -> Result<Self, TokenError> {
-        let refused = |reason: String| TokenError::Key {
-            uri: Box::new(key.uri(token_uri(slot))),
-            reason,
-        };
-        let kind = match x509::key_kind(&public_key) {
-            Some(KeyKind::Rsa { bits }) if !(2048..=4096).contains(&bits) => {
-                let reason = std::format!("its RSA key has {bits} bits, not 2048 to 4096");
-                return Err(refused(reason));
-            }
-            Some(kind) => kind,
-            None => {
-                let reason = "it is of a kind that Roles Anywhere does not take";
-                return Err(refused(reason.into()));
-            }
-        };
-        if key.signs == Some(false) {
-            return Err(refused(
-                "the token says that it must not sign (CKA_SIGN)".into(),
-            ));
-        }
-        Ok(Self {
-            key,
-            kind,
-            public_key,
-            is_assumed,
-        })
-    }
-}
-
-/// The URI of a slot's token.
-pub fn token_uri(slot: &Slot) -> Uri {
-    slot.token.as_ref().map(Token::uri).unwrap_or_default()
-}
-
-fn no_object(uri: &Uri, class: ObjectClass, present: Vec<Uri>) -> TokenError {
-    TokenError::NoObject {
-        uri: Box::new(uri.without_query()),
-        what: class.describe().into(),
-        present,
-    }
-}
-
-fn several_objects(uri: &Uri, class: ObjectClass, matches: Vec<Uri>) -> TokenError {
-    TokenError::SeveralObjects {
-        uri: Box::new(uri.without_query()),
-        what: class.describe().into(),
-        matches,
-    }
+/// The certificates that a URI names and that may be somebody's identity.
+fn identities(session: &Session, uri: &Uri) -> Result<Vec<StoredCertificate>, CallError> {
+    let mut found = objects::certificates(session, uri)?;
+    found.retain(|one| !one.is_placeholder());
+    Ok(found)
 }

@@ -164,7 +164,8 @@ impl<'a> Login<'a> {
                 Err(error)
                     if error.is(CKR_PIN_INCORRECT)
                         || error.is(CKR_PIN_INVALID)
-                        || error.is(CKR_PIN_LEN_RANGE) => {}
+                        || error.is(CKR_PIN_LEN_RANGE)
+                        || error.is(CKR_ARGUMENTS_BAD) => {}
                 Err(error) => return Err(self.failed(error)),
             }
             refused = true;
@@ -240,7 +241,8 @@ impl<'a> Login<'a> {
             CKR_USER_PIN_NOT_INITIALIZED => PinProblem::NotSet,
             CKR_PIN_EXPIRED => PinProblem::ToBeChanged,
             CKR_PIN_INCORRECT => PinProblem::Refused,
-            CKR_PIN_INVALID | CKR_PIN_LEN_RANGE => PinProblem::Unusable(error),
+            // ykcs11 says so of PINs that are too short or too long.
+            CKR_PIN_INVALID | CKR_PIN_LEN_RANGE | CKR_ARGUMENTS_BAD => PinProblem::Unusable(error),
             CKR_FUNCTION_CANCELED | CKR_CANCEL | CKR_FUNCTION_REJECTED => PinProblem::Cancelled,
             _ => return self.session.module().error(error),
         };
@@ -256,6 +258,7 @@ fn is_verdict(error: CallError) -> bool {
         CKR_PIN_LEN_RANGE,
         CKR_PIN_EXPIRED,
         CKR_PIN_LOCKED,
+        CKR_ARGUMENTS_BAD,
     ]
     .into_iter()
     .any(|code| error.is(code))

@@ -184,3 +184,108 @@ pub fn write_ecdsa(kind: KeyKind, bare: &[u8], out: &mut [u8]) -> Result<usize, 
     place.copy_from_slice(&signature);
     Ok(signature.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cryptoki_sys::{CKM_ECDSA, CKM_ECDSA_SHA256, CKM_RSA_PKCS, CKM_SHA256_RSA_PKCS};
+    use proptest::prelude::*;
+
+    fn plan(kind: KeyKind, scheme: Scheme, mechanisms: &[CK_MECHANISM_TYPE]) -> Option<Input> {
+        let plan = Plan::new(kind, scheme, mechanisms, false).ok()?;
+        Some(plan.input)
+    }
+
+    #[test]
+    fn the_token_hashes_where_it_can() {
+        let (kind, scheme) = (KeyKind::P256, Scheme::EcdsaSha256);
+        let both = [CKM_ECDSA, CKM_ECDSA_SHA256];
+        assert_eq!(plan(kind, scheme, &both), Some(Input::Message));
+        let cut = Input::Digest(Hash::Sha256, 32);
+        assert_eq!(plan(kind, scheme, &[CKM_ECDSA]), Some(cut));
+        assert!(matches!(
+            Plan::new(kind, scheme, &both, true),
+            Ok(Plan { input, .. }) if input == cut
+        ));
+        assert_eq!(plan(kind, scheme, &[]), None);
+        let rsa = KeyKind::Rsa { bits: 2048 };
+        let (scheme, both) = (Scheme::RsaPkcs1Sha256, [CKM_RSA_PKCS, CKM_SHA256_RSA_PKCS]);
+        assert_eq!(plan(rsa, scheme, &both), Some(Input::Message));
+        let info = Input::DigestInfo(Hash::Sha256);
+        assert_eq!(plan(rsa, scheme, &both[..1]), Some(info));
+        assert_eq!(plan(rsa, Scheme::EcdsaSha256, &both), None);
+        assert_eq!(plan(kind, Scheme::MlDsa, &both), None);
+    }
+
+    #[test]
+    fn digests_are_cut_to_the_curve() {
+        let prepared = Input::Digest(Hash::Sha512, 32).prepare(b"m").unwrap();
+        assert_eq!(*prepared, Hash::Sha512.digest(b"m")[..32]);
+        let prepared = Input::Digest(Hash::Sha256, 66).prepare(b"m").unwrap();
+        assert_eq!(*prepared, *Hash::Sha256.digest(b"m"));
+    }
+
+    #[test]
+    fn the_digest_info_is_der_with_the_digest_in_it() {
+        use der::{Decode as _, Reader as _, SliceReader};
+        for hash in [Hash::Sha256, Hash::Sha384, Hash::Sha512] {
+            let prepared = Input::DigestInfo(hash).prepare(b"m").unwrap();
+            let mut reader = SliceReader::new(&prepared).unwrap();
+            let digest = reader
+                .sequence(|fields| {
+                    fields.tlv_bytes()?;
+                    <&der::asn1::OctetStringRef>::decode(fields)
+                })
+                .unwrap();
+            reader.finish().unwrap();
+            assert_eq!(digest.as_bytes(), &*hash.digest(b"m"));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ecdsa_comes_out_as_der(
+            bare in proptest::collection::vec(any::<u8>(), 0..140),
+            zeros in 0usize..40,
+        ) {
+            for kind in [KeyKind::P256, KeyKind::P384, KeyKind::P521] {
+                let mut bare = bare.clone();
+                let len = 2 * order_len(kind);
+                let mut out = [0; 139];
+                let written = write_ecdsa(kind, &bare, &mut out);
+                prop_assert_eq!(written.is_ok(), bare.len() == len);
+                bare.resize(len, 7);
+                bare[..zeros].fill(0);
+                if kind == KeyKind::P521 {
+                    // Its numbers have 521 bits.
+                    bare[0] &= 1;
+                    bare[len / 2] &= 1;
+                }
+                let most = kind.max_signature_len();
+                let written = write_ecdsa(kind, &bare, &mut out[..most]).unwrap();
+                let numbers = numbers(&out[..written]);
+                let (r, s) = bare.split_at(len / 2);
+                prop_assert_eq!(numbers, (trimmed(r), trimmed(s)));
+            }
+        }
+    }
+
+    fn numbers(signature: &[u8]) -> (Vec<u8>, Vec<u8>) {
+        use der::{Decode as _, Reader as _, SliceReader};
+        let mut reader = SliceReader::new(signature).unwrap();
+        let numbers = reader
+            .sequence(|fields| {
+                let r = UintRef::decode(fields)?.as_bytes().to_vec();
+                let s = UintRef::decode(fields)?.as_bytes().to_vec();
+                Ok::<_, der::Error>((r, s))
+            })
+            .unwrap();
+        reader.finish().unwrap();
+        numbers
+    }
+
+    fn trimmed(number: &[u8]) -> Vec<u8> {
+        let first = number.iter().position(|&byte| byte != 0);
+        number[first.unwrap_or(number.len() - 1)..].to_vec()
+    }
+}

@@ -1,6 +1,7 @@
 //! Keys in PKCS#11 tokens: HSMs, smart cards, YubiKeys, SoftHSM.
 
 mod call;
+mod choice;
 mod error;
 mod local;
 mod locate;

@@ -115,10 +115,39 @@ fn is_attestation(certificate: &Certificate<'_>) -> bool {
     const FIRMWARE: &[u8] = &[
         0x06, 0x0a, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0xc4, 0x0a, 0x03, 0x03,
     ];
-    certificate
-        .tbs
-        .windows(FIRMWARE.len())
-        .any(|window| window == FIRMWARE)
+    position(certificate.tbs, FIRMWARE).is_some()
+}
+
+/// Whether a YubiKey's key wants a touch, by what its attestation says: always, or now and then.
+///
+/// # Errors
+/// [`CallError`].
+pub fn wants_touch(session: &Session, key: &PrivateKey) -> Result<bool, CallError> {
+    /// 1.3.6.1.4.1.41482.3.8, DER, and the head of two bytes: PIN policy and touch policy.
+    const POLICIES: &[u8] = &[
+        0x06, 0x0a, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0xc4, 0x0a, 0x03, 0x08, 0x04, 0x02,
+    ];
+    const ALWAYS: u8 = 2;
+    const CACHED: u8 = 3;
+    let same_id = Uri {
+        id: Some(key.id.clone()),
+        ..Uri::default()
+    };
+    for object in session.find(&template(ObjectClass::CERTIFICATE, &same_id))? {
+        let [value] = session.attributes(object, [AttributeType::Value])?;
+        let value = value.unwrap_or_default();
+        let policies = position(&value, POLICIES).and_then(|at| value.get(at + POLICIES.len()..));
+        if let Some([_, ALWAYS | CACHED, ..]) = policies {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes
+        .windows(wanted.len())
+        .position(|window| window == wanted)
 }
 
 /// The public keys that a token shows of what a URI means, from public keys and certificates.
@@ -141,6 +170,16 @@ impl StoredCertificate {
     pub fn public_key(&self) -> &[u8] {
         // It could be read when it was found.
         Certificate::from_der(&self.der).map_or(&[], |certificate| certificate.public_key)
+    }
+
+    /// Whether ykcs11 put it there when it made a key: self-issued, with the serial number 0. It is nobody's
+    /// identity, and makes room for one.
+    pub fn is_placeholder(&self) -> bool {
+        Certificate::from_der(&self.der).is_ok_and(|certificate| {
+            certificate.subject == certificate.issuer
+                && certificate.serial == [0]
+                && position(certificate.subject, b"YubiKey PIV Slot ").is_some()
+        })
     }
 
     /// Its URI, on a token.

@@ -16,6 +16,7 @@ use super::locate::{Located, locate_again};
 use super::login;
 use super::mechanism::{Plan, write_ecdsa};
 use super::module::{Module, Object, Session};
+use super::objects;
 use super::tokens::{Access, Notice, OpenKey, Operator, PinRole, TokenName};
 use crate::backend::secret::Secret;
 use crate::backend::signature;
@@ -52,6 +53,8 @@ struct Live {
     mechanisms: Vec<CK_MECHANISM_TYPE>,
     /// Whether a mechanism that hashes was refused, although it is on the list.
     raw: bool,
+    /// Whether the token is known to wait for a touch.
+    wants_touch: bool,
     token: TokenName,
 }
 
@@ -118,17 +121,22 @@ impl TokenSigner {
         if located.key.always_authenticate {
             self.pin = located.pin;
         }
+        let token = match located.slot.token {
+            Some(token) => token.name,
+            // It was found by its token.
+            None => return Err(self.module.error(GONE)),
+        };
+        let wants_touch = token.manufacturer.starts_with("Yubico")
+            && objects::wants_touch(&located.session, &located.key)
+                .map_err(|error| self.module.error(error))?;
         self.live = Some(Live {
             session: located.session,
             key: located.key.object,
             always_authenticate: located.key.always_authenticate,
             mechanisms,
             raw: false,
-            token: match located.slot.token {
-                Some(token) => token.name,
-                // It was found by its token.
-                None => return Err(self.module.error(GONE)),
-            },
+            wants_touch,
+            token,
         });
         Ok(())
     }
@@ -194,7 +202,10 @@ impl TokenSigner {
         let is_ec = !matches!(self.kind, KeyKind::Rsa { .. });
         let mut bare = [0; 132];
         let place = if is_ec { &mut bare[..] } else { &mut *out };
-        let watched = if self.is_quick {
+        if live.wants_touch {
+            self.operator.notify(&Notice::Touch(live.token.clone()));
+        }
+        let watched = if self.is_quick || live.wants_touch {
             None
         } else {
             Some(&mut self.operator)
@@ -335,6 +346,7 @@ fn sign_error(error: &TokenError) -> SignError {
         name: return_value_name(error.code),
     };
     match error {
+        TokenError::Call { error, .. } if error.is(CKR_USER_NOT_LOGGED_IN) => SignError::PinNeeded,
         TokenError::Call { error, .. } => device(*error),
         TokenError::NoToken { .. } | TokenError::SeveralTokens { .. } => device(GONE),
         TokenError::Pin { problem, .. } => match problem {

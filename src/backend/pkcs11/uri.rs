@@ -381,3 +381,108 @@ impl fmt::Display for UriError {
 }
 
 impl core::error::Error for UriError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::string::ToString as _;
+    use std::{format, vec};
+
+    fn parse(text: &str) -> Result<Uri, UriError> {
+        text.parse()
+    }
+
+    #[test]
+    fn every_attribute_of_the_rfc() {
+        let text = "pkcs11:library-version=2.40;slot-id=7;library-manufacturer=a;\
+                    library-description=b;slot-manufacturer=c;slot-description=d;manufacturer=e;model=f;\
+                    serial=g;token=My%20token%3b1;object=k%C3%A9y;id=%00%ff%41;type=private\
+                    ?module-path=/usr/lib/x.so&pin-source=file:/etc/pin";
+        let uri = parse(text).unwrap();
+        assert_eq!(uri.library_version, Some((2, 40)));
+        assert_eq!(uri.slot_id, Some(7));
+        assert_eq!(uri.token.as_deref(), Some("My token;1"));
+        assert_eq!(uri.object.as_deref(), Some("kéy"));
+        assert_eq!(uri.id, Some(vec![0, 0xff, b'A']));
+        assert_eq!(uri.class, Some(ObjectClass::Private));
+        assert_eq!(uri.module_path, Some("/usr/lib/x.so".into()));
+        assert_eq!(uri.pin_source.as_deref(), Some("file:/etc/pin"));
+        assert_eq!(parse(&uri.to_string()), Ok(uri));
+    }
+
+    #[test]
+    fn examples_of_the_rfc() {
+        assert_eq!(parse("pkcs11:"), Ok(Uri::default()));
+        for text in [
+            "pkcs11:object=my-pubkey;type=public",
+            "pkcs11:object=my-key;type=private?pin-source=file:/etc/token",
+            "pkcs11:token=The%20Software%20PKCS%2311%20Softtoken;manufacturer=Snake%20Oil,%20Inc.;\
+             model=1.0;object=my-certificate;type=cert;\
+             id=%69%95%3E%5C%F4%BD%EC%91;serial=?pin-source=file:/etc/token_pin",
+            "pkcs11:object=my-sign-key;type=private?module-name=mypkcs11",
+            "pkcs11:token=Software%20PKCS%2311%20softtoken;manufacturer=Snake%20Oil,%20Inc.?pin-value=the-pin",
+            "pkcs11:slot-description=Sun%20Metaslot",
+            "pkcs11:library-manufacturer=Snake%20Oil,%20Inc.;library-description=Soft%20Token%20Library;\
+             library-version=1.23",
+            "pkcs11:id=%69%95%3e%5c%f4%bd%ec%91",
+        ] {
+            parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_uri_is_said_by_name() {
+        for (text, what) in [
+            ("token=a", "begins with pkcs11:"),
+            ("pkcs11:tokn=a", "`tokn` is no attribute"),
+            ("pkcs11:pin-value=1", "`pin-value` is no attribute"),
+            ("pkcs11:?token=1", "`token` is no attribute"),
+            ("pkcs11:token=a;token=b", "`token` is given twice"),
+            ("pkcs11:slot-id=x", "value of `slot-id`"),
+            ("pkcs11:library-version=1.x", "value of `library-version`"),
+            ("pkcs11:type=key", "value of `type`"),
+            ("pkcs11:id=%4", "value of `id`"),
+            ("pkcs11:token=%ff", "value of `token`"),
+            ("pkcs11:?pin-value=1&pin-source=a", "exclude each other"),
+            ("pkcs11:?module-name=1&module-path=a", "exclude each other"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(what), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_pin_is_never_shown() {
+        let uri = parse("pkcs11:token=a?pin-value=12%2034").unwrap();
+        assert_eq!(uri.pin_value.as_deref(), Some("12 34"));
+        for text in [format!("{uri}"), format!("{uri:?}")] {
+            assert_eq!(text, "pkcs11:token=a?pin-value=…");
+        }
+        assert_eq!(uri.without_query().to_string(), "pkcs11:token=a");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            texts in proptest::array::uniform9(proptest::option::of("\\PC{0,12}")),
+            id in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..8)),
+            slot_id in any::<Option<u64>>(),
+            library_version in any::<Option<(u8, u8)>>(),
+            pin_source in proptest::option::of("\\PC{0,12}"),
+        ) {
+            let mut uri = Uri { id, slot_id, library_version, pin_source, ..Uri::default() };
+            for (name, text) in TEXTS.into_iter().zip(texts) {
+                *uri.text_mut(name).unwrap() = text;
+            }
+            prop_assert_eq!(parse(&uri.to_string()), Ok(uri));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "(pkcs11:)?[a-z%;=?&0-9-]{0,40}\\PC{0,20}") {
+            if let Ok(uri) = parse(&text) {
+                let _ = uri.to_string();
+            }
+        }
+    }
+}
