@@ -252,8 +252,9 @@ mod tests {
                 let mut bare = bare.clone();
                 let len = 2 * order_len(kind);
                 let mut out = [0; 139];
-                let written = write_ecdsa(kind, &bare, &mut out);
-                prop_assert_eq!(written.is_ok(), bare.len() == len);
+                if bare.len() != len {
+                    prop_assert!(write_ecdsa(kind, &bare, &mut out).is_err());
+                }
                 bare.resize(len, 7);
                 bare[..zeros].fill(0);
                 if kind == KeyKind::P521 {
