@@ -11,6 +11,9 @@ use clap::Command;
 
 use super::context::{self, Context};
 use super::error::CliError;
+use super::identity_plan::IdentityPlan;
+#[cfg(feature = "pkcs11")]
+use super::place::Place;
 use super::plan::{Plan, REQUIRED};
 use super::sources::Sources;
 use super::{flags, parse};
@@ -56,7 +59,7 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
         }
         text += &settings(sources);
         match Plan::new(matches, sources, context) {
-            Ok(plan) => text += &derived(&plan),
+            Ok(plan) => text += &(derived(&plan) + &of_token(&plan.identity)),
             Err(error) => {
                 // Writing into a string does not fail.
                 let _ = writeln!(text, "\n  PROBLEM: {}", error.what);
@@ -133,4 +136,32 @@ fn derived(plan: &Plan) -> String {
         session.region,
         session.duration,
     )
+}
+
+/// How the token is reached, if there is one.
+#[cfg(feature = "pkcs11")]
+fn of_token(plan: &IdentityPlan) -> String {
+    let token = |place: &Option<Place>| match place {
+        Some(Place::Token(place)) => Some(place.clone()),
+        _ => None,
+    };
+    let places = [token(&plan.key), token(&plan.certificate)];
+    let mut places = places.iter().flatten().map(AsRef::as_ref).peekable();
+    let Some(first) = places.peek() else {
+        return String::new();
+    };
+    let module = plan.token.module_of(Some(first)).display();
+    let pin = match places.find_map(|place| place.pin.as_ref()) {
+        Some(pin) => format!("{pin}"),
+        None => match &plan.token.pin {
+            Some(pin) => format!("{pin}"),
+            None => String::from("asked for on the terminal"),
+        },
+    };
+    format!("  PKCS#11 module          {module}\n  PIN                     {pin}\n")
+}
+
+#[cfg(not(feature = "pkcs11"))]
+fn of_token(_: &IdentityPlan) -> String {
+    String::new()
 }

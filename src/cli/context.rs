@@ -120,10 +120,10 @@ pub struct ProcessEnvironment {
 }
 
 impl ProcessEnvironment {
-    /// The same environment, of which `variable` is known to hold a secret.
-    pub fn with_secret(variable: Option<&str>) -> Self {
+    /// The same environment, of which `variables` are known to hold secrets.
+    pub fn with_secrets<'a>(variables: impl IntoIterator<Item = &'a str>) -> Self {
         Self {
-            secret_variables: variable.into_iter().map(Into::into).collect(),
+            secret_variables: variables.into_iter().map(Into::into).collect(),
         }
     }
 }

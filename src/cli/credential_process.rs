@@ -106,7 +106,7 @@ fn credentials(
         watcher,
     };
     let created = session::create(&request, &mut identity, &mut transport, &mut environment)
-        .map_err(|error| refusal::of(&error, &session.endpoint, plan.network.correct_clock))?;
+        .map_err(|error| refusal::of(&error, plan))?;
     if let (Some(file), Some(time)) = (confirmed, created.confirmed) {
         // It only makes the next start surer: a read-only system works as well.
         let _ = file.store(time);

@@ -1,15 +1,19 @@
 //! From the plan to a certificate with its key, with every doubt said.
 
+use std::borrow::ToOwned as _;
 use std::format;
 use std::path::Path;
 use std::string::ToString as _;
 
 use super::context::{Context, ProcessEnvironment};
 use super::error::{CliError, Exit};
-use super::plan::IdentityPlan;
-use crate::backend::Identity;
+use super::identity_plan::IdentityPlan;
+use super::place::Place;
+#[cfg(feature = "pkcs11")]
+use super::token;
 use crate::backend::file::{self, FileIdentity, OpenError, Warning};
 use crate::backend::secret::{Secret, SecretError};
+use crate::backend::{BoxedSigner, Identity};
 use crate::core::time::UnixTime;
 use crate::core::x509::Certificate;
 use crate::host::rules;
@@ -18,27 +22,64 @@ use crate::host::rules;
 /// Without a `now` to trust, its validity is not judged.
 ///
 /// # Errors
-/// [`CliError`] naming the file or the rule.
+/// [`CliError`] naming the file, the token, or the rule.
 pub fn open(
     plan: &IdentityPlan,
     now: Option<UnixTime>,
     context: &Context<'_>,
 ) -> Result<Identity, CliError> {
-    let identity = open_files(plan, context)?;
+    let identity = open_unchecked(plan, context)?;
     check_rules(&identity, plan, now, context)?;
     Ok(identity)
 }
 
-/// Opens certificate and key.
+/// Opens a key: the plan's, of which nothing has to be certified; without one, the certificate's.
+///
+/// # Errors
+/// [`CliError`] naming the file or the token.
+pub fn open_signer(plan: &IdentityPlan, context: &Context<'_>) -> Result<BoxedSigner, CliError> {
+    match &plan.key {
+        None => {
+            let (_, signer) = open_unchecked(plan, context)?.into_parts();
+            Ok(signer)
+        }
+        Some(Place::File(path)) => open_key_file(plan, path, context),
+        #[cfg(feature = "pkcs11")]
+        Some(Place::Token(key)) => token::identity::open_signer(plan, key, context),
+    }
+}
+
+/// Opens a key's file.
 ///
 /// # Errors
 /// [`CliError`] naming the file.
-pub fn open_files(plan: &IdentityPlan, context: &Context<'_>) -> Result<Identity, CliError> {
-    let certificate = plan.certificate.clone().unwrap_or_default();
-    let key = plan.key.as_deref().unwrap_or(&certificate);
+pub fn open_key_file(
+    plan: &IdentityPlan,
+    path: &Path,
+    context: &Context<'_>,
+) -> Result<BoxedSigner, CliError> {
+    refuse_soft_key(plan, path)?;
+    let signer = file::open_key(path, &mut || password(plan, path)).map_err(open_error)?;
+    if let Some(warning) = file::check_permissions(path) {
+        warn(&warning, plan, context)?;
+    }
+    Ok(signer)
+}
+
+/// Opens certificate and key.
+fn open_unchecked(plan: &IdentityPlan, context: &Context<'_>) -> Result<Identity, CliError> {
+    #[cfg(feature = "pkcs11")]
+    if let Some(identity) = token::identity::open(plan, context)? {
+        return Ok(identity);
+    }
+    let path = |place: &Option<Place>| place.as_ref().and_then(Place::file).map(Path::to_owned);
+    let certificate = path(&plan.certificate).unwrap_or_default();
+    let private_key = path(&plan.key);
+    let key = private_key.as_deref().unwrap_or(&certificate);
+    refuse_soft_key(plan, key)?;
     let files = FileIdentity {
         certificate: &certificate,
-        private_key: plan.key.as_deref(),
+        private_key: private_key.as_deref(),
         intermediates: plan.intermediates.as_deref(),
     };
     let (identity, warnings) =
@@ -49,12 +90,26 @@ pub fn open_files(plan: &IdentityPlan, context: &Context<'_>) -> Result<Identity
     Ok(identity)
 }
 
+fn refuse_soft_key(plan: &IdentityPlan, path: &Path) -> Result<(), CliError> {
+    if !plan.require_hardware {
+        return Ok(());
+    }
+    Err(CliError::new(
+        Exit::Key,
+        format!(
+            "{}: --require-hardware takes no key from a file",
+            path.display()
+        ),
+        "name a key in a token (--key pkcs11:…), or leave --require-hardware out",
+    ))
+}
+
 /// The password of a key file, from wherever the plan says.
-pub fn password(plan: &IdentityPlan, key: &Path) -> Result<Option<Secret>, SecretError> {
+fn password(plan: &IdentityPlan, key: &Path) -> Result<Option<Secret>, SecretError> {
     let Some(source) = &plan.password else {
         return Ok(None);
     };
-    let environment = ProcessEnvironment::with_secret(source.variable());
+    let environment = ProcessEnvironment::with_secrets(source.variable());
     let what = format!("password of {}", key.display());
     source.read(&what, &environment).map(Some)
 }
@@ -91,9 +146,10 @@ fn check_rules(
     let Ok(leaf) = Certificate::from_der(identity.leaf()) else {
         return Ok(());
     };
-    let path = plan.certificate.as_deref().unwrap_or(Path::new(""));
+    let name = plan.certificate.as_ref().map(Place::to_string);
+    let name = name.unwrap_or_default();
     for violation in rules::check(&leaf, now) {
-        let what = format!("{}: {violation}", path.display());
+        let what = format!("{name}: {violation}");
         if plan.skip_rules || context.drop_in {
             context.console.warn(&what, violation.remedy());
         } else {

@@ -11,7 +11,9 @@ pub mod error;
 mod flags;
 mod help;
 mod identity;
+mod identity_plan;
 mod parse;
+mod place;
 mod plan;
 mod proxy;
 mod read_certificate_data;
@@ -21,6 +23,8 @@ mod sandbox;
 mod selector;
 mod sign_string;
 mod sources;
+#[cfg(feature = "pkcs11")]
+mod token;
 
 pub use context::Context;
 pub use error::{CliError, Exit};

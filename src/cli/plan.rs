@@ -2,7 +2,6 @@
 //! sent.
 
 use core::time::Duration;
-use std::borrow::ToOwned as _;
 use std::ffi::OsStr;
 use std::format;
 use std::os::unix::ffi::OsStrExt as _;
@@ -13,9 +12,10 @@ use clap::ArgMatches;
 
 use super::context::Context;
 use super::error::CliError;
+use super::identity_plan::IdentityPlan;
+use super::proxy;
 use super::sources::Sources;
-use super::{flags, proxy};
-use crate::backend::secret::{Environment, Secret, SecretSource};
+use crate::backend::secret::{Environment, SecretSource};
 use crate::host::arn::SessionArns;
 use crate::host::config::Setting;
 use crate::host::endpoint::{self, Endpoint, Variant};
@@ -40,29 +40,12 @@ const DURATIONS: core::ops::RangeInclusive<u64> = 900..=43_200;
 /// A session and how to get it.
 #[derive(Debug)]
 pub struct Plan {
-    /// Certificate and key.
+    /// Certificate and key, and how strictly they are looked at.
     pub identity: IdentityPlan,
     /// What is asked for.
     pub session: SessionPlan,
     /// How the service is reached.
     pub network: NetworkPlan,
-}
-
-/// Certificate and key, and how strictly they are looked at.
-#[derive(Debug)]
-pub struct IdentityPlan {
-    /// The certificate's file.
-    pub certificate: Option<PathBuf>,
-    /// The key's file; in the certificate's if there is none.
-    pub key: Option<PathBuf>,
-    /// A file of further certificates.
-    pub intermediates: Option<PathBuf>,
-    /// Where the key's password comes from.
-    pub password: Option<SecretSource>,
-    /// Whether certificates that the service is going to refuse are sent all the same.
-    pub skip_rules: bool,
-    /// Whether a key file that others can read is an error.
-    pub strict: bool,
 }
 
 /// What is asked for.
@@ -115,91 +98,18 @@ impl Plan {
     }
 }
 
-impl IdentityPlan {
-    /// Checks what is said of certificate and key.
-    ///
-    /// # Errors
-    /// [`CliError`] for what cannot be used, or not yet.
-    pub fn new(
-        matches: &ArgMatches,
-        sources: &Sources<'_>,
-        context: &Context<'_>,
-    ) -> Result<Self, CliError> {
-        flags::refuse_unsupported(matches)?;
-        if flags::has_extra(matches) {
-            // It is not repeated: it may be the second word of a password.
-            let what = "an argument belongs to no flag";
-            if !context.drop_in {
-                let remedy = "every value belongs to a flag; quote one that has blanks in it";
-                return Err(CliError::usage(what, remedy));
-            }
-            context.console.warn(what, "");
-        }
-        let strict = sources.switch(Setting::Strict)?;
-        Ok(Self {
-            certificate: file(sources, Setting::Certificate)?,
-            key: file(sources, Setting::Key)?,
-            intermediates: file(sources, Setting::Intermediates)?,
-            password: password(matches, sources, strict, context)?,
-            skip_rules: sources.switch(Setting::SkipCertificateRules)?,
-            strict,
-        })
-    }
-}
-
-/// A file of certificates or a key. URIs of keys that are no files are refused by name.
-fn file(sources: &Sources<'_>, setting: Setting) -> Result<Option<PathBuf>, CliError> {
-    const LATER: [(&str, &str); 3] = [
-        ("pkcs11:", "PKCS#11 tokens"),
-        ("tpm:", "TPM keys"),
-        ("handle:", "TPM keys"),
-    ];
-    if let Some(found) = sources.get(setting) {
-        let value = found.value.as_bytes();
-        let later = LATER
-            .iter()
-            .find(|(scheme, _)| value.starts_with(scheme.as_bytes()));
-        if let Some((scheme, what)) = later {
-            let named = format!("{} {scheme}…", found.origin);
-            return Err(flags::not_built_yet(what, &named));
-        }
-    }
-    Ok(sources.file(setting))
-}
-
-fn password(
-    matches: &ArgMatches,
-    sources: &Sources<'_>,
-    strict: bool,
-    context: &Context<'_>,
-) -> Result<Option<SecretSource>, CliError> {
+/// Where the key's password or PIN comes from.
+///
+/// # Errors
+/// [`CliError`] if that is no source of secrets.
+pub fn password_source(sources: &Sources<'_>) -> Result<Option<SecretSource>, CliError> {
     let mut source = sources.parsed(Setting::PasswordSource, str::parse::<SecretSource>)?;
     if let Some(SecretSource::File(path)) = &mut source
         && let Some(whole) = sources.file(Setting::PasswordSource)
     {
         *path = whole;
     }
-    let Some(password) = flags::value(matches, flags::PKCS8_PASSWORD) else {
-        return Ok(source);
-    };
-    let better =
-        "--password-source file:…, env:…, fd:…, cred:…, cmd:… or prompt keeps it to yourself";
-    let what = "--pkcs8-password shows the password to every user of this machine";
-    if source.is_some() {
-        return Err(CliError::usage(
-            "--pkcs8-password and a password source are both given",
-            "leave --pkcs8-password out",
-        ));
-    }
-    if strict {
-        return Err(CliError::usage(
-            format!("{what}, which --strict refuses"),
-            better,
-        ));
-    }
-    context.console.warn(what, better);
-    let secret = Secret::new(password.as_bytes().to_owned());
-    Ok(Some(SecretSource::Literal(secret)))
+    Ok(source)
 }
 
 impl SessionPlan {
@@ -341,7 +251,7 @@ impl NetworkPlan {
 
 /// Where what has to outlive the process is kept: what is asked for (systemd may name several folders
 /// there), or the usual place of the user or, without a home, of the system.
-fn state_dir(sources: &Sources<'_>, environment: &dyn Environment) -> Option<PathBuf> {
+pub fn state_dir(sources: &Sources<'_>, environment: &dyn Environment) -> Option<PathBuf> {
     if let Some(found) = sources.get(Setting::StateDir) {
         let first = found.value.as_bytes().split(|&byte| byte == b':').next()?;
         return Some(OsStr::from_bytes(first).into());
@@ -355,7 +265,8 @@ fn state_dir(sources: &Sources<'_>, environment: &dyn Environment) -> Option<Pat
         .or_else(|| Some(PathBuf::from("/var/lib/keystead")))
 }
 
-fn positive(text: &str) -> Result<Duration, String> {
+/// A duration that is not zero.
+pub fn positive(text: &str) -> Result<Duration, String> {
     match crate::host::duration::parse(text) {
         Ok(Duration::ZERO) => Err(String::from("this has to be longer than nothing")),
         Ok(duration) => Ok(duration),

@@ -4,6 +4,8 @@ use std::format;
 use std::string::{String, ToString as _};
 
 use super::error::{CliError, Exit};
+use super::identity_plan::IdentityPlan;
+use super::plan::Plan;
 use crate::core::create_session::AnswerError;
 use crate::core::key::SignError;
 use crate::host::endpoint::Endpoint;
@@ -11,13 +13,13 @@ use crate::host::remedy;
 use crate::host::session::{CreateError, CreateErrorKind};
 use crate::host::transport::HttpError;
 
-/// The error for a session that could not be had from `endpoint`; `correct_clock` says whether the
-/// service's time was to be taken where it could be.
-pub fn of(error: &CreateError, endpoint: &Endpoint, correct_clock: bool) -> CliError {
+/// The error for a session that could not be had.
+pub fn of(error: &CreateError, plan: &Plan) -> CliError {
+    let endpoint = &plan.session.endpoint;
     let host = &endpoint.authority;
     let mut of = match &error.kind {
         CreateErrorKind::Unsignable => CliError::usage(error.to_string(), ""),
-        CreateErrorKind::Sign(sign) => signature(*sign),
+        CreateErrorKind::Sign(sign) => signature(*sign, &plan.identity),
         CreateErrorKind::Transport(cause) => transport(cause, endpoint),
         CreateErrorKind::Refused(refusal) => {
             // What may go better later is no refusal: programs that try again have to tell.
@@ -49,7 +51,7 @@ pub fn of(error: &CreateError, endpoint: &Endpoint, correct_clock: bool) -> CliE
     };
     if let Some(ahead) = error.skew {
         of.what += &format!("; {}", skew(ahead));
-        of.remedy = String::from(if correct_clock {
+        of.remedy = String::from(if plan.network.correct_clock {
             "set the clock (`timedatectl set-ntp true`): --correct-clock takes the service's time \
                  only over verified TLS, and none that is before this program was built"
         } else {
@@ -73,12 +75,36 @@ fn skew(ahead: i64) -> String {
     format!("this machine's clock is {by} {direction} the service's")
 }
 
-fn signature(error: SignError) -> CliError {
-    CliError::new(
-        Exit::Key,
-        format!("the request could not be signed: {error}"),
-        "",
-    )
+/// The error for a key that did not sign.
+pub fn signature(error: SignError, plan: &IdentityPlan) -> CliError {
+    let (exit, remedy) = match error {
+        SignError::PinNeeded => (
+            Exit::Pin,
+            "say where it comes from: --password-source (or pin-source= in the URI); a PIN from fd:… \
+             is there once, and --reuse-pin lets it serve for each signature",
+        ),
+        SignError::PinRefused => (
+            Exit::Pin,
+            "correct the PIN where it is stored; the folder refused-pins of the state directory \
+             remembers the one that was refused",
+        ),
+        SignError::PinLocked => (
+            Exit::Pin,
+            "unblock it with the token's own tool and its PUK or SO PIN",
+        ),
+        SignError::KeyGone => (Exit::Key, "`keystead token list` shows what there is"),
+        SignError::TimedOut => (
+            Exit::Key,
+            "see whether the token wants to be touched, or does not answer its own tool either; \
+             --token-timeout allows more time",
+        ),
+        _ => (Exit::Key, ""),
+    };
+    let what = match plan.key_place() {
+        Some(place) => format!("{place} did not sign: {error}"),
+        None => format!("the key did not sign: {error}"),
+    };
+    CliError::new(exit, what, remedy)
 }
 
 /// The error for a connection that could not be made, or broke.

@@ -11,11 +11,10 @@ use clap::{Arg, Command};
 use ring::digest::{Context as Sha, SHA256};
 
 use super::context::{self, Context};
-use super::error::{CliError, Exit};
-use super::plan::IdentityPlan;
+use super::error::CliError;
+use super::identity_plan::IdentityPlan;
 use super::sources::Sources;
-use super::{flags, identity, parse};
-use crate::backend::{BoxedSigner, file};
+use super::{flags, identity, parse, place, refusal};
 use crate::core::key::{KeyKind, MAX_SIGNATURE_LEN, Scheme, Signer};
 use crate::core::text::Hex;
 use crate::core::x509::PublicKeyInfo;
@@ -28,13 +27,8 @@ const DETAILS: &str = "\
 The text is \"AWS Roles Anywhere Credential Helper Signing Test1\", followed by the SHA-256 of \"IAM RA\" \
 and the public key (for RSA and EC), as with aws_signing_helper.";
 
-/// What has to be known.
-const SETTINGS: [Setting; 4] = [
-    Setting::Certificate,
-    Setting::Key,
-    Setting::PasswordSource,
-    Setting::Strict,
-];
+/// What has to be known, beside [`place::SETTINGS`].
+const SETTINGS: [Setting; 3] = [Setting::Certificate, Setting::Key, Setting::RequireHardware];
 
 /// Runs the command.
 ///
@@ -64,7 +58,7 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
             "SHA256",
             "What the text is hashed with; ML-DSA has no choice",
         ));
-    let command = flags::common(command, &SETTINGS);
+    let command = flags::common(command, &[&SETTINGS[..], &place::SETTINGS].concat());
     let Some(matches) = parse::matches(command, arguments)? else {
         return Ok(ExitCode::SUCCESS);
     };
@@ -78,7 +72,7 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
     let sources = sources.completed(&[required])?;
     sources.require(&[required])?;
     let plan = IdentityPlan::new(&matches, &sources, context)?;
-    let mut signer = open(&plan, context)?;
+    let mut signer = identity::open_signer(&plan, context)?;
     let text = fixed_text(&*signer);
     if flags::switch(&matches, "debug")? {
         eprintln!("--- text to sign\n{}", text.escape_ascii());
@@ -87,7 +81,7 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
     let mut signature = [0; MAX_SIGNATURE_LEN];
     let len = signer
         .sign(scheme, &text, &mut signature)
-        .map_err(|error| CliError::new(Exit::Key, format!("the key did not sign: {error}"), ""))?;
+        .map_err(|error| refusal::signature(error, &plan))?;
     let signature = &signature[..len];
     match chosen("format") {
         "bin" => context::print(signature)?,
@@ -95,20 +89,6 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
         _ => context::print(format!("\"{}\"", Hex(signature)).as_bytes())?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Opens the key, of which nothing has to be certified; without one, the certificate's file holds it.
-fn open(plan: &IdentityPlan, context: &Context<'_>) -> Result<BoxedSigner, CliError> {
-    let Some(path) = &plan.key else {
-        let (_, signer) = identity::open_files(plan, context)?.into_parts();
-        return Ok(signer);
-    };
-    let signer = file::open_key(path, &mut || identity::password(plan, path))
-        .map_err(identity::open_error)?;
-    if let Some(warning) = file::check_permissions(path) {
-        identity::warn(&warning, plan, context)?;
-    }
-    Ok(signer)
 }
 
 fn fixed_text(signer: &dyn Signer) -> Vec<u8> {

@@ -17,10 +17,9 @@ use clap::ArgMatches;
 
 use super::context::Context;
 use super::error::CliError;
-use super::flags;
+use super::{flags, place};
 use crate::backend::regular_file;
 use crate::backend::secret::{Environment, SecretSource};
-use crate::core::text::Printable;
 use crate::host::config::{Config, IdentityConfig, Setting};
 
 /// A setting's value, and who says so.
@@ -34,6 +33,8 @@ pub struct Found {
 
 /// Where a value was found.
 pub enum Origin {
+    /// An argument without a flag, by the name that the help has for it.
+    Argument(&'static str),
     /// A flag, by its name without dashes.
     Flag(&'static str),
     /// An environment variable.
@@ -50,6 +51,7 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Argument(name) => f.write_str(name),
             Self::Flag(name) => write!(f, "--{name}"),
             Self::Variable(name) => f.write_str(name),
             Self::File { path, line } => write!(f, "{}, line {line}", path.display()),
@@ -58,6 +60,16 @@ impl fmt::Display for Origin {
 }
 
 impl Found {
+    /// What stands on the command line without a flag.
+    #[allow(dead_code, reason = "for the commands that take a key as an argument")]
+    pub fn argument(name: &'static str, value: OsString) -> Self {
+        Self {
+            setting: Setting::Key,
+            value,
+            origin: Origin::Argument(name),
+        }
+    }
+
     /// The value as it may be shown. What can hold a secret, if only by mistake, is left out.
     pub fn shown(&self) -> String {
         let text = self.value.to_string_lossy();
@@ -67,11 +79,7 @@ impl Found {
                 Some((_, host)) => format!("…@{host}"),
                 None => text.into_owned(),
             },
-            _ => match text.split_once("pin-value=") {
-                // A PKCS#11 URI may hold the PIN itself (RFC 7512 section 2.4).
-                Some((before, _)) => format!("{}pin-value=…", Printable(before)),
-                None => format!("{}", Printable(&text)),
-            },
+            _ => place::shown(&text),
         }
     }
 
@@ -80,20 +88,29 @@ impl Found {
         CliError::usage(format!("{}: `{}`: {why}", self.origin, self.shown()), "")
     }
 
-    fn text(&self) -> Result<&str, CliError> {
+    /// The value as text.
+    ///
+    /// # Errors
+    /// [`CliError`] if it is not UTF-8.
+    pub fn text(&self) -> Result<&str, CliError> {
         self.value
             .to_str()
             .ok_or_else(|| self.invalid("this is not UTF-8"))
     }
 
-    /// As a path, with or without `file:` before it. One in a file is relative to the file's folder:
-    /// the folder that a program is started in says nothing about it.
-    fn path(&self) -> PathBuf {
+    /// As a path, with or without `file:` before it.
+    pub fn path(&self) -> PathBuf {
         let value = self.value.as_bytes();
         let value = OsStr::from_bytes(value.strip_prefix(b"file:").unwrap_or(value));
+        self.beside(Path::new(value))
+    }
+
+    /// A path that this value names. One in a file is relative to the file's folder: the folder that a
+    /// program is started in says nothing about it.
+    pub fn beside(&self, path: &Path) -> PathBuf {
         match &self.origin {
-            Origin::File { path, .. } => path.parent().unwrap_or(Path::new("")).join(value),
-            Origin::Flag(_) | Origin::Variable(_) => value.into(),
+            Origin::File { path: file, .. } => file.parent().unwrap_or(Path::new("")).join(path),
+            Origin::Argument(_) | Origin::Flag(_) | Origin::Variable(_) => path.into(),
         }
     }
 }

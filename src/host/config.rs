@@ -12,18 +12,30 @@ use super::document::{self, DocumentError, Table};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Setting {
-    /// The certificate file.
+    /// The certificate.
     Certificate,
     /// The private key.
     Key,
     /// More certificates of the chain.
     Intermediates,
-    /// Where the key's password comes from.
+    /// Where the key's password or PIN comes from.
     PasswordSource,
     /// Whether certificates that Roles Anywhere refuses are sent.
     SkipCertificateRules,
     /// Whether warnings about secrets are errors.
     Strict,
+    /// The PKCS#11 module, where a URI names none.
+    Pkcs11Lib,
+    /// Whether a PIN that was typed once serves for each signature.
+    ReusePin,
+    /// Whether only keys that never were outside hardware are taken.
+    RequireHardware,
+    /// Whether modules run in a process of their own.
+    Isolate,
+    /// What tells a person to touch the token, where there is no terminal.
+    NotifyCmd,
+    /// How long one call of a module may take.
+    TokenTimeout,
     /// The trust anchor.
     TrustAnchorArn,
     /// The profile.
@@ -66,13 +78,19 @@ pub enum Setting {
 
 impl Setting {
     /// All of them, in the order in which people read them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 31] = [
         Self::Certificate,
         Self::Key,
         Self::Intermediates,
         Self::PasswordSource,
         Self::SkipCertificateRules,
         Self::Strict,
+        Self::Pkcs11Lib,
+        Self::ReusePin,
+        Self::RequireHardware,
+        Self::Isolate,
+        Self::NotifyCmd,
+        Self::TokenTimeout,
         Self::TrustAnchorArn,
         Self::ProfileArn,
         Self::RoleArn,
@@ -103,6 +121,12 @@ impl Setting {
             Self::PasswordSource => "password-source",
             Self::SkipCertificateRules => "skip-certificate-rules",
             Self::Strict => "strict",
+            Self::Pkcs11Lib => "pkcs11-lib",
+            Self::ReusePin => "reuse-pin",
+            Self::RequireHardware => "require-hardware",
+            Self::Isolate => "isolate",
+            Self::NotifyCmd => "notify-cmd",
+            Self::TokenTimeout => "token-timeout",
             Self::TrustAnchorArn => "trust-anchor-arn",
             Self::ProfileArn => "profile-arn",
             Self::RoleArn => "role-arn",

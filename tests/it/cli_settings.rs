@@ -101,8 +101,8 @@ fn each_wrong_value_is_named_by_its_flag() {
         ),
         (
             "--key",
-            "pkcs11:object=x",
-            "not built yet: PKCS#11 tokens (--key pkcs11:…)",
+            "pkcs11:object=x;object=y",
+            "--key: `pkcs11:…`: `object` is given twice",
         ),
         (
             "--private-key",
@@ -120,9 +120,27 @@ fn each_wrong_value_is_named_by_its_flag() {
             "not built yet: certificate stores of the operating system",
         ),
         (
-            "--pkcs11-lib",
-            "p11.so",
-            "not built yet: PKCS#11 tokens (--pkcs11-lib)",
+            "--intermediates",
+            "pkcs11:object=x",
+            "--intermediates has to be a file, and not pkcs11:…",
+        ),
+        ("--token-timeout", "0", "longer than nothing"),
+        ("--notify-cmd", "say 'it", "a quote is not closed"),
+        ("--notify-cmd", " ", "this names no program"),
+        (
+            "--key",
+            "pkcs11:?pin-source=1234",
+            "--key: `pkcs11:?pin-source=…`: a pin-source is one of file:PATH",
+        ),
+        (
+            "--key",
+            "pkcs11:?module-name=none-such",
+            "no module is called none-such in ",
+        ),
+        (
+            "--key",
+            "pkcs11:?module-path=/",
+            "module-path is the module's file, and / is a folder",
         ),
         ("--max-attempts", "0", "from 1 to 100"),
         ("--timeout", "0", "longer than nothing"),

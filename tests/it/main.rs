@@ -6,6 +6,7 @@ mod cli_credential_process;
 mod cli_diagnostics;
 mod cli_https;
 mod cli_settings;
+mod cli_tokens;
 mod cli_vectors;
 mod core_properties;
 mod create_session_vectors;

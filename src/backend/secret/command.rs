@@ -10,7 +10,7 @@ use super::{Reason, Secret};
 /// Runs a command line, without a shell, and takes the first line that it prints. The program does
 /// not inherit the variables `without`.
 pub fn read(line: &str, without: &[String]) -> Result<Secret, Reason> {
-    let mut words = words(line)?.into_iter();
+    let mut words = words(line).ok_or(Reason::OpenQuote)?.into_iter();
     let program = words.next().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(program);
     command
@@ -30,8 +30,9 @@ pub fn read(line: &str, without: &[String]) -> Result<Secret, Reason> {
     Ok(secret.ok_or(io::ErrorKind::BrokenPipe)??)
 }
 
-/// Splits at blanks; what stands in single or double quotes stays together.
-fn words(line: &str) -> Result<Vec<String>, Reason> {
+/// Splits a command line at blanks; what stands in single or double quotes stays together. `None` if a
+/// quote is not closed.
+pub fn words(line: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;
@@ -47,11 +48,8 @@ fn words(line: &str) -> Result<Vec<String>, Reason> {
             None => word.get_or_insert_default().push(c),
         }
     }
-    if quote.is_some() {
-        return Err(Reason::OpenQuote);
-    }
     words.extend(word);
-    Ok(words)
+    quote.is_none().then_some(words)
 }
 
 #[cfg(test)]
@@ -65,6 +63,6 @@ mod tests {
         assert_eq!(split("a 'b c' \"d 'e'\""), ["a", "b c", "d 'e'"]);
         assert_eq!(split("a'b'\"c\" ''"), ["abc", ""]);
         assert_eq!(split(" "), [""; 0]);
-        assert!(words("a 'b").is_err());
+        assert_eq!(words("a 'b"), None);
     }
 }

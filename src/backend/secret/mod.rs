@@ -6,6 +6,8 @@ mod refused;
 mod refused_record;
 mod source;
 
+pub use command::words;
+pub use prompt::terminal;
 pub use refused::{DeviceLock, LockError, RefusedSecrets};
 pub use source::{SecretSource, UnknownSource};
 

@@ -14,12 +14,16 @@ use super::{Reason, Secret};
 /// Asks on the controlling terminal, whatever standard input and output are. What is typed does not
 /// show.
 pub fn read(what: &str) -> Result<Secret, Reason> {
-    let terminal = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/tty")
-        .map_err(Reason::NoTerminal)?;
+    let terminal = terminal().map_err(Reason::NoTerminal)?;
     ask(&terminal, what)
+}
+
+/// The controlling terminal of the process.
+///
+/// # Errors
+/// [`io::Error`] if it has none.
+pub fn terminal() -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open("/dev/tty")
 }
 
 fn ask(mut terminal: &File, what: &str) -> Result<Secret, Reason> {

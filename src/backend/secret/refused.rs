@@ -213,7 +213,7 @@ impl core::error::Error for LockError {}
 
 /// A name that is one for any text: its harmless characters, for people, and a hash.
 fn file_name(device: &str) -> String {
-    let readable = device.chars().take(40).map(|c| match c {
+    let readable = device.chars().take(100).map(|c| match c {
         c if c.is_ascii_alphanumeric() => c,
         _ => '_',
     });

@@ -39,7 +39,6 @@ pub const PKCS8_PASSWORD: &str = "pkcs8-password";
 const CERT_SELECTOR: &str = "cert-selector";
 
 const STORES: Option<&str> = Some("certificate stores of the operating system");
-const TOKENS: Option<&str> = Some("PKCS#11 tokens");
 const TPM: Option<&str> = Some("TPM keys");
 
 const fn later(
@@ -55,7 +54,7 @@ const fn later(
     }
 }
 
-const FLAGS: [Flag; 9] = [
+const FLAGS: [Flag; 7] = [
     Flag {
         name: PKCS8_PASSWORD,
         value: Some("PASSWORD"),
@@ -67,8 +66,6 @@ const FLAGS: [Flag; 9] = [
     later("system-store-name", Some("NAME"), STORES),
     later("system-store-location", Some("LOCATION"), STORES),
     later("use-latest-expiring-certificate", None, STORES),
-    later("pkcs11-lib", Some("FILE"), TOKENS),
-    later("reuse-pin", None, TOKENS),
     later("tpm-key-password", Some("PASSWORD"), TPM),
     later("no-tpm-key-password", None, TPM),
 ];
@@ -108,6 +105,6 @@ pub fn refuse_unsupported(matches: &ArgMatches) -> Result<(), CliError> {
 pub fn not_built_yet(what: &str, named: &str) -> CliError {
     CliError::usage(
         format!("not built yet: {what} ({named})"),
-        "keys and certificates in files work: --certificate and --key",
+        "keys and certificates in files and in PKCS#11 tokens work: --certificate and --key",
     )
 }

@@ -4,6 +4,8 @@ use crate::host::config::Setting;
 
 /// Heading: certificate and key.
 pub const IDENTITY: &str = "Identity";
+/// Heading: keys in PKCS#11 tokens.
+pub const TOKENS: &str = "Tokens";
 /// Heading: what is asked for.
 pub const AWS: &str = "AWS";
 /// Heading: how the service is reached.
@@ -37,13 +39,15 @@ pub fn describe(setting: Setting) -> Description {
     match setting {
         Setting::Certificate => flag(
             IDENTITY,
-            "FILE",
-            "Certificate, chain of certificates, or PKCS#12 file",
+            "FILE|URI",
+            "Certificate, chain of certificates, or PKCS#12 file; or pkcs11:… (RFC 7512) for one in a \
+             token, whose key is then found beside it",
         ),
         Setting::Key => flag(
             IDENTITY,
-            "FILE",
-            "Private key; not needed where the certificate's file holds it",
+            "FILE|URI",
+            "Private key, or pkcs11:… for one in a token; not needed where the certificate's file or \
+             token holds it",
         ),
         Setting::Intermediates => flag(
             IDENTITY,
@@ -53,8 +57,8 @@ pub fn describe(setting: Setting) -> Description {
         Setting::PasswordSource => flag(
             IDENTITY,
             "SOURCE",
-            "Where the key's password comes from: file:PATH, env:NAME, fd:N, cred:NAME (systemd), \
-             cmd:PROGRAM, or prompt",
+            "Where the key's password or PIN comes from: file:PATH, env:NAME, fd:N, cred:NAME \
+             (systemd), cmd:PROGRAM, or prompt",
         ),
         Setting::SkipCertificateRules => switch(
             IDENTITY,
@@ -63,6 +67,32 @@ pub fn describe(setting: Setting) -> Description {
         Setting::Strict => switch(
             IDENTITY,
             "Refuse key files that others can read, and passwords on the command line",
+        ),
+        Setting::Pkcs11Lib => flag(
+            TOKENS,
+            "FILE",
+            "PKCS#11 module for URIs that name none [default: p11-kit's proxy, which knows all that \
+             are installed]",
+        ),
+        Setting::ReusePin => switch(
+            TOKENS,
+            "Ask once for the PIN of a key that wants it for each signature",
+        ),
+        Setting::RequireHardware => switch(
+            TOKENS,
+            "Refuse a key unless its module claims that it was made in hardware and never left it",
+        ),
+        Setting::Isolate => switch(TOKENS, "Run the module in a process of its own"),
+        Setting::NotifyCmd => flag(
+            TOKENS,
+            "PROGRAM",
+            "Where there is no terminal, tell a person through this program (its last argument) to \
+             touch the token",
+        ),
+        Setting::TokenTimeout => flag(
+            TOKENS,
+            "DURATION",
+            "How long one call of an isolated module may take [default: 30s]",
         ),
         Setting::TrustAnchorArn => flag(AWS, "ARN", "Trust anchor that the certificate chains to"),
         Setting::ProfileArn => flag(AWS, "ARN", "Profile that lists the role"),
@@ -128,9 +158,9 @@ pub fn describe(setting: Setting) -> Description {
             "Where this machine's clock is wrong, sign with the service's",
         ),
         Setting::StateDir => flag(
-            NETWORK,
+            IDENTITY,
             "DIRECTORY",
-            "Where the last verified time is kept [also: STATE_DIRECTORY]",
+            "Where refused PINs and the last verified time are remembered [also: STATE_DIRECTORY]",
         ),
     }
 }

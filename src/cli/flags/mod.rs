@@ -63,10 +63,10 @@ fn setting_flag(setting: Setting) -> Arg {
         .long(setting.name())
         .help(description.help)
         .help_heading(description.heading);
-    let arg = if matches!(setting, Setting::Key) {
-        arg.visible_alias("private-key")
-    } else {
-        arg
+    let arg = match setting {
+        Setting::Key => arg.visible_alias("private-key"),
+        Setting::PasswordSource => arg.visible_alias("pin-source"),
+        _ => arg,
     };
     with_value(arg, description.value)
 }
@@ -185,8 +185,8 @@ mod tests {
 
     #[test]
     fn what_is_for_later_can_be_switched_off() {
-        assert!(refuse_unsupported(&matches(&["--reuse-pin=false"])).is_ok());
-        assert!(refuse_unsupported(&matches(&["--reuse-pin"])).is_err());
+        assert!(refuse_unsupported(&matches(&["--no-tpm-key-password=false"])).is_ok());
+        assert!(refuse_unsupported(&matches(&["--no-tpm-key-password"])).is_err());
         assert!(refuse_unsupported(&matches(&["--tpm-key-password=x"])).is_err());
     }
 

@@ -1,0 +1,254 @@
+//! From the plan to keys and certificates in tokens.
+
+use std::boxed::Box;
+use std::format;
+use std::path::Path;
+use std::string::ToString as _;
+use std::vec::Vec;
+
+use super::error;
+use super::place::TokenPlace;
+use crate::backend::chain;
+use crate::backend::file::{self, Warning};
+use crate::backend::pkcs11::{FoundCertificate, Leaf, OpenKey, OpenedKey, TokenError, Uri};
+use crate::backend::{BoxedSigner, Identity};
+use crate::cli::context::Context;
+use crate::cli::error::{CliError, Exit};
+use crate::cli::identity;
+use crate::cli::identity_plan::IdentityPlan;
+use crate::cli::place::Place;
+use crate::core::identity::same_key;
+use crate::core::x509::Certificate;
+
+/// Opens certificate and key if one of them is in a token; `None` if both are in files.
+///
+/// # Errors
+/// [`CliError`] naming the token or the file.
+pub fn open(plan: &IdentityPlan, context: &Context<'_>) -> Result<Option<Identity>, CliError> {
+    let identity = match (&plan.certificate, &plan.key) {
+        (Some(Place::Token(certificate)), None) => beside(plan, certificate, None, context),
+        (Some(Place::Token(certificate)), Some(Place::Token(key)))
+            if plan.token.module_of(Some(certificate)) == plan.token.module_of(Some(key)) =>
+        {
+            beside(plan, certificate, Some(key), context)
+        }
+        (Some(Place::Token(certificate)), Some(Place::Token(key))) => {
+            let found = Certificates::find(plan, certificate, context)?;
+            let leaf = Leaf::OneOf(found.matching_der());
+            let opened = open_key(plan, Some(key), Some(certificate), leaf, context)?;
+            found.identity(plan, certificate, opened.signer, context)
+        }
+        (Some(Place::Token(certificate)), Some(Place::File(key))) => {
+            let signer = identity::open_key_file(plan, key, context)?;
+            let found = Certificates::find(plan, certificate, context)?;
+            found.identity(plan, certificate, signer, context)
+        }
+        (Some(Place::File(certificate)), Some(Place::Token(key))) => {
+            let certificates =
+                file::read_certificates(certificate).map_err(identity::open_error)?;
+            let leaf = Leaf::OneOf(certificates.clone());
+            let opened = open_key(plan, Some(key), None, leaf, context)?;
+            let name = certificate.display().to_string();
+            join(plan, &name, certificates, opened.signer, context)
+        }
+        (Some(Place::File(_)) | None, _) => return Ok(None),
+    };
+    identity.map(Some)
+}
+
+/// Opens a key, of which nothing has to be certified.
+///
+/// # Errors
+/// [`CliError`] naming the token.
+pub fn open_signer(
+    plan: &IdentityPlan,
+    key: &TokenPlace,
+    context: &Context<'_>,
+) -> Result<BoxedSigner, CliError> {
+    // A token without its public key still has it in the certificate.
+    let (leaf, certificate) = match &plan.certificate {
+        None => (Leaf::None, None),
+        Some(Place::Token(place)) => (Leaf::Token(Box::new(place.uri.clone())), Some(&**place)),
+        Some(Place::File(path)) => {
+            let certificates = file::read_certificates(path).map_err(identity::open_error)?;
+            (Leaf::OneOf(certificates), None)
+        }
+    };
+    open_key(plan, Some(key), certificate, leaf, context).map(|opened| opened.signer)
+}
+
+/// The certificates that a URI names.
+///
+/// # Errors
+/// [`CliError`] naming the token; there is at least one.
+pub fn certificates(
+    plan: &IdentityPlan,
+    place: &TokenPlace,
+    context: &Context<'_>,
+) -> Result<Vec<FoundCertificate>, CliError> {
+    Certificates::find(plan, place, context).map(|found| found.matching)
+}
+
+/// Opens a key on the same token as its certificate, or through the same module.
+fn beside(
+    plan: &IdentityPlan,
+    certificate: &TokenPlace,
+    key: Option<&TokenPlace>,
+    context: &Context<'_>,
+) -> Result<Identity, CliError> {
+    let leaf = Leaf::Token(Box::new(certificate.uri.clone()));
+    let opened = open_key(plan, key, Some(certificate), leaf, context)?;
+    let name = certificate.uri.to_string();
+    let mut all = opened.certificates.into_iter();
+    let leaf = all.next().into_iter().collect();
+    let certificates = with_issuers(leaf, all, opened.signer.public_key());
+    join(plan, &name, certificates, opened.signer, context)
+}
+
+fn open_key(
+    plan: &IdentityPlan,
+    key: Option<&TokenPlace>,
+    certificate: Option<&TokenPlace>,
+    leaf: Leaf,
+    context: &Context<'_>,
+) -> Result<OpenedKey, CliError> {
+    let module = plan.token.module_of(key.or(certificate));
+    let operator = plan.token.operator(&[key, certificate], context.console);
+    let request = OpenKey {
+        key: key.map(|key| key.uri.clone()),
+        leaf,
+        require_hardware: plan.require_hardware,
+    };
+    let mut tokens = plan.token.tokens(module)?;
+    let opened = tokens
+        .open(&request, Box::new(operator))
+        .map_err(|failed| error(&failed))?;
+    for warning in &opened.warnings {
+        context.console.warn(&warning.to_string(), "");
+    }
+    Ok(opened)
+}
+
+/// What a token has of certificates.
+struct Certificates {
+    /// Those that were named.
+    matching: Vec<FoundCertificate>,
+    /// All of the same tokens, DER.
+    all: Vec<Vec<u8>>,
+}
+
+impl Certificates {
+    fn find(
+        plan: &IdentityPlan,
+        place: &TokenPlace,
+        context: &Context<'_>,
+    ) -> Result<Self, CliError> {
+        let mut tokens = plan.token.tokens(plan.token.module_of(Some(place)))?;
+        let mut operator = plan.token.operator(&[Some(place)], context.console);
+        let mut find = |uri: &Uri| {
+            tokens
+                .certificates(uri, &mut operator)
+                .map_err(|failed| error(&failed))
+        };
+        let matching = find(&place.uri)?;
+        let mut seen = Vec::new();
+        let mut all = Vec::new();
+        for token in matching.iter().map(|found| token_of(&found.uri)) {
+            if !seen.contains(&token) {
+                all.extend(find(&token)?.into_iter().map(|found| found.der));
+                seen.push(token);
+            }
+        }
+        Ok(Self { matching, all })
+    }
+
+    fn matching_der(&self) -> Vec<Vec<u8>> {
+        self.matching
+            .iter()
+            .map(|found| found.der.clone())
+            .collect()
+    }
+
+    /// The identity of `signer` and the one of these certificates that is for its key.
+    fn identity(
+        mut self,
+        plan: &IdentityPlan,
+        place: &TokenPlace,
+        signer: BoxedSigner,
+        context: &Context<'_>,
+    ) -> Result<Identity, CliError> {
+        self.matching.retain(|found| {
+            let certificate = Certificate::from_der(&found.der);
+            certificate.is_ok_and(|leaf| same_key(leaf.public_key, signer.public_key()))
+        });
+        let name = place.uri.to_string();
+        let ders = self.matching_der();
+        if ders.iter().any(|der| *der != ders[0]) {
+            return Err(error(&TokenError::SeveralObjects {
+                uri: Box::new(place.uri.clone()),
+                what: "certificate".into(),
+                matches: self.matching.into_iter().map(|found| found.uri).collect(),
+            }));
+        }
+        let certificates = with_issuers(ders, self.all, signer.public_key());
+        join(plan, &name, certificates, signer, context)
+    }
+}
+
+/// The URI of the token that a thing is in.
+fn token_of(uri: &Uri) -> Uri {
+    Uri {
+        object: None,
+        id: None,
+        class: None,
+        ..uri.clone()
+    }
+}
+
+/// A leaf, and what may lead up from it: no other certificate of the same key, which was not named, and
+/// nothing that cannot be read.
+fn with_issuers(
+    leaf: Vec<Vec<u8>>,
+    others: impl IntoIterator<Item = Vec<u8>>,
+    public_key: &[u8],
+) -> Vec<Vec<u8>> {
+    let mut certificates = leaf;
+    certificates.extend(others.into_iter().filter(|der| {
+        let certificate = Certificate::from_der(der);
+        certificate.is_ok_and(|other| !same_key(other.public_key, public_key))
+    }));
+    certificates
+}
+
+/// Puts the chain in order, with the intermediates of the plan's file, and joins it with the signer.
+fn join(
+    plan: &IdentityPlan,
+    name: &str,
+    mut certificates: Vec<Vec<u8>>,
+    signer: BoxedSigner,
+    context: &Context<'_>,
+) -> Result<Identity, CliError> {
+    let of_chain = |error: chain::ChainError| {
+        let remedy = error.remedy().unwrap_or_default();
+        CliError::new(Exit::Key, format!("{name}: {error}"), remedy)
+    };
+    let own = certificates.len();
+    let intermediates = plan.intermediates.as_deref();
+    if let Some(path) = intermediates {
+        let more = file::read_certificates(path).map_err(identity::open_error)?;
+        certificates.extend(more);
+    }
+    let chain = chain::build(&certificates, signer.public_key()).map_err(of_chain)?;
+    for (index, certificate) in certificates[own..].iter().enumerate() {
+        if let Some(stray) = chain::stray(certificate, &chain).map_err(of_chain)? {
+            let warning = Warning::Stray {
+                path: intermediates.unwrap_or(Path::new("")).into(),
+                number: index + 1,
+                stray,
+            };
+            identity::warn(&warning, plan, context)?;
+        }
+    }
+    Identity::new(chain, signer)
+        .map_err(|error| CliError::new(Exit::Key, format!("{name}: {error}"), ""))
+}

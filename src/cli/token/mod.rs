@@ -1,0 +1,118 @@
+//! Keys and certificates in PKCS#11 tokens: which module, which PIN, and whom to ask.
+
+pub mod identity;
+mod module;
+mod notice;
+mod operator;
+pub mod place;
+
+pub use operator::{ConsoleOperator, Pins};
+
+use core::time::Duration;
+use std::boxed::Box;
+use std::path::{Path, PathBuf};
+use std::string::{String, ToString as _};
+use std::vec::Vec;
+
+use self::place::TokenPlace;
+use super::context::{Console, Context};
+use super::error::{CliError, Exit};
+use super::plan;
+use super::sources::Sources;
+use crate::backend::pkcs11::{Access, Local, TokenError, Tokens};
+use crate::backend::secret::{self, SecretSource};
+use crate::host::config::Setting;
+
+/// No call of a module takes longer, if nobody has to do anything at the token.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How tokens are reached, and where their PINs come from.
+#[derive(Debug)]
+pub struct TokenPlan {
+    /// The module for URIs that name none.
+    pub module: PathBuf,
+    /// Where refused PINs are remembered.
+    pub state: Option<PathBuf>,
+    /// Whether a PIN serves for each signature.
+    pub reuse_pin: bool,
+    /// Whether modules run in a process of their own.
+    pub isolate: bool,
+    /// How long one call of an isolated module may take.
+    pub timeout: Duration,
+    /// The PIN's source, where a URI names none.
+    pub pin: Option<SecretSource>,
+    /// What tells a person what to do, where there is no terminal: a program and its arguments.
+    pub notify: Vec<String>,
+}
+
+impl TokenPlan {
+    /// Checks what is said of tokens.
+    ///
+    /// # Errors
+    /// [`CliError`], a usage error naming where the value comes from.
+    pub fn new(sources: &Sources<'_>, context: &Context<'_>) -> Result<Self, CliError> {
+        let timeout = sources.parsed(Setting::TokenTimeout, plan::positive)?;
+        let notify = sources.parsed(Setting::NotifyCmd, |line| match secret::words(line) {
+            Some(words) if !words.is_empty() => Ok(words),
+            Some(_) => Err("this names no program"),
+            None => Err("a quote is not closed"),
+        })?;
+        Ok(Self {
+            module: sources
+                .get(Setting::Pkcs11Lib)
+                .map_or_else(|| module::DEFAULT.into(), |found| module::file(&found)),
+            state: plan::state_dir(sources, context.environment),
+            reuse_pin: sources.switch(Setting::ReusePin)?,
+            isolate: sources.switch(Setting::Isolate)?,
+            timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
+            pin: plan::password_source(sources)?,
+            notify: notify.unwrap_or_default(),
+        })
+    }
+
+    /// The module that `place` is reached through.
+    pub fn module_of<'a>(&'a self, place: Option<&'a TokenPlace>) -> &'a Path {
+        let named = place.and_then(|place| place.module.as_deref());
+        named.unwrap_or(&self.module)
+    }
+
+    /// What reaches the tokens of a module.
+    ///
+    /// # Errors
+    /// [`CliError`] if there is no process to isolate the module in.
+    pub fn tokens(&self, module: &Path) -> Result<Box<dyn Tokens>, CliError> {
+        let access = Access {
+            module: module.into(),
+            state: self.state.clone(),
+            reuse_pin: self.reuse_pin,
+            timeout: self.timeout,
+        };
+        if self.isolate {
+            return Err(CliError::usage(
+                "not built yet: modules in a process of their own (--isolate)",
+                "leave --isolate out",
+            ));
+        }
+        Ok(Box::new(Local::new(access)))
+    }
+
+    /// Who has the PIN: of the first of `places` that says so, else where the plan says.
+    pub fn operator(&self, places: &[Option<&TokenPlace>], console: Console) -> ConsoleOperator {
+        let named = places.iter().flatten().find_map(|place| place.pin.as_ref());
+        let pins = Pins {
+            user: named.or(self.pin.as_ref()).cloned(),
+            security_officer: None,
+        };
+        ConsoleOperator::new(pins, self.notify.clone(), console)
+    }
+}
+
+/// The error for a token that cannot do what is asked of it.
+pub fn error(error: &TokenError) -> CliError {
+    let exit = if error.concerns_pin() {
+        Exit::Pin
+    } else {
+        Exit::Key
+    };
+    CliError::new(exit, error.to_string(), error.remedy().unwrap_or_default())
+}

@@ -1,0 +1,136 @@
+//! Who has the PINs, and who can touch the token: the person at the terminal, or what is configured.
+
+use std::borrow::ToOwned as _;
+use std::format;
+use std::string::String;
+use std::vec::Vec;
+
+use super::notice;
+use crate::backend::pkcs11::{Notice, Operator, PinRequest, PinRole, PinState};
+use crate::backend::secret::{self, Environment, Secret, SecretError, SecretSource};
+use crate::cli::context::{Console, ProcessEnvironment};
+
+/// Where PINs come from. Where nothing is said the person at the terminal is asked, if there is one.
+#[derive(Debug, Default, Clone)]
+pub struct Pins {
+    /// The user's.
+    pub user: Option<SecretSource>,
+    /// The security officer's.
+    pub security_officer: Option<SecretSource>,
+}
+
+/// The operator of a command.
+#[derive(Debug)]
+pub struct ConsoleOperator {
+    user: Pin,
+    security_officer: Pin,
+    environment: ProcessEnvironment,
+    notify: Vec<String>,
+    console: Console,
+}
+
+#[derive(Debug)]
+struct Pin {
+    source: Option<SecretSource>,
+    is_used_up: bool,
+}
+
+impl Pin {
+    fn new(source: Option<SecretSource>) -> Self {
+        let has_terminal = || secret::terminal().is_ok();
+        let asks = source.is_none() && has_terminal();
+        Self {
+            source: if asks {
+                Some(SecretSource::Prompt)
+            } else {
+                source
+            },
+            is_used_up: false,
+        }
+    }
+
+    fn is_typed(&self) -> bool {
+        matches!(self.source, Some(SecretSource::Prompt))
+    }
+}
+
+impl ConsoleOperator {
+    /// Knows where PINs come from, and who runs `notify`: a program and its arguments, if any.
+    pub fn new(pins: Pins, notify: Vec<String>, console: Console) -> Self {
+        let sources = [&pins.user, &pins.security_officer];
+        let variables = sources.into_iter().flatten();
+        Self {
+            environment: ProcessEnvironment::with_secrets(
+                variables.filter_map(SecretSource::variable),
+            ),
+            user: Pin::new(pins.user),
+            security_officer: Pin::new(pins.security_officer),
+            notify,
+            console,
+        }
+    }
+}
+
+impl Operator for ConsoleOperator {
+    fn pin(&mut self, request: &PinRequest) -> Result<Option<Secret>, SecretError> {
+        let pin = match request.role {
+            PinRole::SecurityOfficer => &mut self.security_officer,
+            PinRole::User | PinRole::Signature => &mut self.user,
+        };
+        let Some(source) = &pin.source else {
+            return Ok(None);
+        };
+        match source {
+            // What was in a pipe is gone.
+            SecretSource::Fd(_) if pin.is_used_up => return Ok(None),
+            SecretSource::Fd(_) => pin.is_used_up = true,
+            _ => {}
+        }
+        let what = if pin.is_typed() {
+            question(request)
+        } else {
+            name(request)
+        };
+        let source = pin.source.as_ref();
+        source
+            .map(|source| source.read(&what, &self.environment))
+            .transpose()
+    }
+
+    fn is_person(&self) -> bool {
+        // Where one of them is stored, care is taken with both.
+        self.user.is_typed() && self.security_officer.is_typed()
+    }
+
+    fn notify(&mut self, notice: &Notice) {
+        let without = self.environment.secret_variables();
+        notice::say(notice, &self.notify, &without, self.console);
+    }
+}
+
+fn name(request: &PinRequest) -> String {
+    let what = match request.role {
+        PinRole::User | PinRole::Signature => "PIN",
+        PinRole::SecurityOfficer => "SO PIN",
+    };
+    format!("{what} of {}", request.token)
+}
+
+/// What a person is asked, with what the token says of the tries that are left.
+fn question(request: &PinRequest) -> String {
+    let mut text = if request.refused {
+        "That PIN was refused. ".to_owned()
+    } else {
+        String::new()
+    };
+    text += &name(request);
+    if request.role == PinRole::Signature {
+        text += " for this signature";
+    }
+    text += match request.state {
+        PinState::CountLow => ", a wrong PIN was given before",
+        PinState::FinalTry => ", ONE TRY LEFT: a wrong PIN locks it",
+        PinState::Ok | PinState::Locked | PinState::NotSet | PinState::ToBeChanged => "",
+    };
+    text
+}
