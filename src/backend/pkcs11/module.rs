@@ -40,12 +40,20 @@ struct State {
 
 struct Loaded {
     functions: CK_FUNCTION_LIST,
-    /// Whether it was our C_Initialize that returned CKR_OK: only then C_Finalize is ours to call.
-    is_ours: bool,
+    /// Whose C_Initialize it is in use by.
+    initialized: Initialized,
     /// Whose turn it is, with a module that cannot lock by itself.
     turn: Option<Mutex<()>>,
     /// Not unloaded at the end: modules leave threads and exit handlers behind.
     library: ManuallyDrop<Library>,
+}
+
+/// Whose C_Initialize returned CKR_OK: only after our own, C_Finalize is ours to call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Initialized {
+    Not,
+    ByUs,
+    ByOthers,
 }
 
 impl Module {
@@ -108,7 +116,7 @@ impl Module {
         let Some(loaded) = &mut state.loaded else {
             return Err(NOT_INITIALIZED);
         };
-        if !loaded.is_ours {
+        if loaded.initialized == Initialized::ByOthers {
             return Ok(());
         }
         loaded.finalize();
@@ -127,7 +135,7 @@ impl Module {
             return Ok(());
         }
         match state.loaded.take() {
-            Some(loaded) if !loaded.is_ours => {
+            Some(loaded) if loaded.initialized == Initialized::ByOthers => {
                 state.loaded = Some(loaded);
                 return Ok(());
             }
@@ -308,7 +316,7 @@ impl Loaded {
             // version is there in all versions (section 3.6). It is read once; unaligned is possible in
             // modules that pack their structures.
             functions: unsafe { list.read_unaligned() },
-            is_ours: false,
+            initialized: Initialized::Not,
             turn: None,
             library: ManuallyDrop::new(library),
         })
@@ -334,18 +342,23 @@ impl Loaded {
             code = initialize(ptr::null_mut());
             self.turn = Some(Mutex::new(()));
         }
-        self.is_ours = code == Some(CKR_OK);
-        match code {
+        self.initialized = match code {
+            Some(CKR_OK) => Initialized::ByUs,
             // Another part of the process uses it, too.
-            Some(CKR_CRYPTOKI_ALREADY_INITIALIZED) => Ok(()),
-            code => check(Call::Initialize, code),
+            Some(CKR_CRYPTOKI_ALREADY_INITIALIZED) => Initialized::ByOthers,
+            _ => Initialized::Not,
+        };
+        match self.initialized {
+            Initialized::ByOthers => Ok(()),
+            _ => check(Call::Initialize, code),
         }
     }
 
     fn finalize(&mut self) {
-        if !core::mem::take(&mut self.is_ours) {
+        if self.initialized != Initialized::ByUs {
             return;
         }
+        self.initialized = Initialized::Not;
         if let Some(function) = self.functions.C_Finalize {
             // SAFETY: our C_Initialize returned CKR_OK, and no other call runs: the caller has the module
             // for itself. The argument has to be null (section 5.4).
