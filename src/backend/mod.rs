@@ -6,6 +6,8 @@ pub mod algorithm;
 pub mod chain;
 #[cfg(feature = "file")]
 pub mod file;
+#[cfg(feature = "pkcs11")]
+pub mod isolated;
 pub(crate) mod pem;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;

@@ -18,6 +18,7 @@ mod uri;
 pub use call::{Call, CallError, return_value_name};
 pub use error::{PinProblem, TokenError};
 pub use local::Local;
+pub(super) use signer::sign_error;
 pub use tokens::{
     Access, FoundCertificate, FoundKey, FoundSlot, GenerateKey, GeneratedKey, Inventory,
     KeyAlgorithm, Leaf, Notice, OpenKey, OpenedKey, Operator, PinRequest, PinRole, PinState,

@@ -339,7 +339,8 @@ fn is_recoverable(error: &TokenError) -> bool {
 /// What C_GetSlotList would say of a token that is not there, if it spoke of single tokens.
 const GONE: CallError = CallError::new(Call::GetSlotList, CKR_TOKEN_NOT_PRESENT);
 
-fn sign_error(error: &TokenError) -> SignError {
+/// Why there is no signature, where a key that was open cannot be used any more.
+pub fn sign_error(error: &TokenError) -> SignError {
     let device = |error: CallError| SignError::Device {
         call: error.call.name(),
         code: error.code,

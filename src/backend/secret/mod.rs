@@ -95,19 +95,48 @@ enum Reason {
     Command(std::process::ExitStatus),
     NoTerminal(io::Error),
     Cancelled,
+    #[cfg(feature = "pkcs11")]
+    Relayed {
+        sentence: String,
+        cancelled: bool,
+    },
 }
 
 impl SecretError {
     /// Whether a person at the terminal declined to answer.
     pub fn is_cancelled(&self) -> bool {
-        matches!(self.reason, Reason::Cancelled)
+        match self.reason {
+            #[cfg(feature = "pkcs11")]
+            Reason::Relayed { cancelled, .. } => cancelled,
+            Reason::Cancelled => true,
+            _ => false,
+        }
+    }
+
+    /// An error of another process: what its `Display` said there.
+    #[cfg(feature = "pkcs11")]
+    pub(crate) fn relayed(sentence: String, cancelled: bool) -> Self {
+        Self {
+            what: String::new(),
+            source: String::new(),
+            reason: Reason::Relayed {
+                sentence,
+                cancelled,
+            },
+        }
     }
 }
 
 impl fmt::Display for SecretError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        #[cfg(feature = "pkcs11")]
+        if let Reason::Relayed { sentence, .. } = &self.reason {
+            return f.write_str(sentence);
+        }
         write!(f, "the {} cannot be read from {}: ", self.what, self.source)?;
         match &self.reason {
+            #[cfg(feature = "pkcs11")]
+            Reason::Relayed { .. } => Ok(()),
             Reason::Io(error) => error.fmt(f),
             Reason::NotSet => f.write_str("the variable is not set"),
             Reason::OpenQuote => f.write_str("a quote is not closed"),
