@@ -1,3 +1,4 @@
 //! Keys in the PIV application of a YubiKey: a virtual one, through Yubico's module and OpenSC's.
 
 mod harness;
+mod provision;

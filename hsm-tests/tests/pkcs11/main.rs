@@ -2,5 +2,6 @@
 
 mod fault_module;
 mod harness;
+mod provision;
 mod signer;
 mod tls;

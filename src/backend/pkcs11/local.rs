@@ -40,7 +40,6 @@ impl Local {
         }
     }
 
-    #[allow(dead_code, reason = "for making keys")]
     pub(super) fn access(&self) -> &Access {
         &self.access
     }

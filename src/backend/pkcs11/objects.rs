@@ -157,8 +157,7 @@ fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
 pub fn shown_public_keys(session: &Session, uri: &Uri) -> Result<Vec<Vec<u8>>, CallError> {
     let mut keys = Vec::new();
     for object in session.find(&template(ObjectClass::PUBLIC_KEY, uri))? {
-        let [key_type] = session.attributes(object, [AttributeType::KeyType])?;
-        keys.extend(read_public_key(session, object, number(key_type))?);
+        keys.extend(public_key(session, object)?);
     }
     let certificates = certificates(session, uri)?;
     keys.extend(certificates.iter().map(|one| one.public_key().to_vec()));
@@ -189,7 +188,11 @@ impl StoredCertificate {
 }
 
 impl PrivateKey {
-    fn read(session: &Session, object: Object) -> Result<Self, CallError> {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub fn read(session: &Session, object: Object) -> Result<Self, CallError> {
         let [id, label, key_type, private, signs] = session.attributes(
             object,
             [
@@ -272,6 +275,16 @@ impl PrivateKey {
             _ => None,
         })
     }
+}
+
+/// The public key that an object shows, be it the public or the private one, as a DER
+/// `SubjectPublicKeyInfo`.
+///
+/// # Errors
+/// [`CallError`].
+pub fn public_key(session: &Session, object: Object) -> Result<Option<Vec<u8>>, CallError> {
+    let [key_type] = session.attributes(object, [AttributeType::KeyType])?;
+    read_public_key(session, object, number(key_type))
 }
 
 /// The public key as an object of this type shows it.
