@@ -44,7 +44,7 @@ pub fn log_in(
         };
     }
     if operator.is_person() {
-        return login.ask(operator).map(Some);
+        return login.ask(access, operator).map(Some);
     }
     login.check_stored()?;
     let pin = login.pin(operator, false)?;
@@ -62,20 +62,22 @@ pub fn confirm(
     access: &Access,
     operator: &dyn Operator,
 ) -> Result<(), TokenError> {
-    let login = Login::new(session, PinRole::Signature)?;
+    let mut login = Login::new(session, PinRole::Signature)?;
     if operator.is_person() {
         login.check_lock()?;
         return login
             .attempt(Some(pin))
             .map_err(|error| login.failed(error));
     }
+    // It may have been changed meanwhile, and another process may know.
+    let mut lock = login.lock(access, PATIENCE)?;
+    login.refresh()?;
     login.check_stored()?;
+    login.check_remembered(&lock, pin)?;
     let Err(error) = login.attempt(Some(pin)) else {
         return Ok(());
     };
     if is_verdict(error) {
-        // It was changed meanwhile. The next process must not try it.
-        let mut lock = login.lock(access)?;
         login.remember(&mut lock, pin)?;
     }
     Err(login.failed(error))
@@ -154,13 +156,19 @@ impl<'a> Login<'a> {
         }
     }
 
-    fn ask(&mut self, operator: &mut dyn Operator) -> Result<Secret, TokenError> {
+    fn ask(&mut self, access: &Access, operator: &mut dyn Operator) -> Result<Secret, TokenError> {
         let mut refused = false;
         for _ in 0..ATTEMPTS {
             self.check_lock()?;
             let pin = self.pin(operator, refused)?;
             match self.attempt(Some(&pin)) {
-                Ok(()) => return Ok(pin),
+                Ok(()) => {
+                    // It may be stored somewhere, too. Where that cannot be noted, no harm is done.
+                    if let Ok(mut lock) = self.lock(access, Duration::ZERO) {
+                        let _ = lock.forget(&pin);
+                    }
+                    return Ok(pin);
+                }
                 Err(error)
                     if error.is(CKR_PIN_INCORRECT)
                         || error.is(CKR_PIN_INVALID)
@@ -176,21 +184,16 @@ impl<'a> Login<'a> {
     }
 
     fn try_stored(&mut self, pin: &Secret, access: &Access) -> Result<(), TokenError> {
-        let mut lock = self.lock(access)?;
+        let mut lock = self.lock(access, PATIENCE)?;
         // Whoever had the lock before may have spent a try.
         self.refresh()?;
         self.check_stored()?;
-        match lock.was_refused(pin) {
-            Ok(false) => {}
-            Ok(true) => {
-                let file = lock.path().to_owned();
-                return Err(self.problem(PinProblem::RefusedBefore(file)));
-            }
-            Err(error) => return Err(self.not_remembered(&error)),
-        }
+        self.check_remembered(&lock, pin)?;
         self.remember(&mut lock, pin)?;
         let Err(error) = self.attempt(Some(pin)) else {
-            return lock.clear().map_err(|error| self.not_remembered(&error));
+            return lock
+                .forget(pin)
+                .map_err(|error| self.not_remembered(&error));
         };
         if !is_verdict(error) && !self.has_lost_a_try() {
             // What cannot be forgotten counts as refused, and the file says so.
@@ -210,19 +213,30 @@ impl<'a> Login<'a> {
             )
     }
 
-    fn lock(&self, access: &Access) -> Result<DeviceLock, TokenError> {
+    fn lock(&self, access: &Access, patience: Duration) -> Result<DeviceLock, TokenError> {
         let Some(state) = &access.state else {
             let reason = String::from("there is no state directory");
             return Err(self.problem(PinProblem::NotRemembered(reason)));
         };
         RefusedSecrets::new(state)
-            .lock(&device(&self.token.name, self.role), PATIENCE)
+            .lock(&device(&self.token.name, self.role), patience)
             .map_err(|error| {
                 self.problem(match error {
                     LockError::Busy { file } => PinProblem::Busy(file),
                     error => PinProblem::NotRemembered(error.to_string()),
                 })
             })
+    }
+
+    fn check_remembered(&self, lock: &DeviceLock, pin: &Secret) -> Result<(), TokenError> {
+        match lock.was_refused(pin) {
+            Ok(false) => Ok(()),
+            Ok(true) => {
+                let file = lock.path().to_owned();
+                Err(self.problem(PinProblem::RefusedBefore(file)))
+            }
+            Err(error) => Err(self.not_remembered(&error)),
+        }
     }
 
     fn remember(&self, lock: &mut DeviceLock, pin: &Secret) -> Result<(), TokenError> {

@@ -106,7 +106,7 @@ impl DeviceLock {
         &self.path
     }
 
-    /// Whether this secret was refused since the device last took one.
+    /// Whether this secret was refused.
     ///
     /// # Errors
     /// None at present: what is remembered was read when the lock was taken.
@@ -125,17 +125,8 @@ impl DeviceLock {
         self.write(record)
     }
 
-    /// To be called after the device took a secret: forgets all that it refused.
-    ///
-    /// # Errors
-    /// [`io::Error`], naming the file; the secret counts as refused then.
-    pub fn clear(&mut self) -> io::Result<()> {
-        let mut record = self.record.clone();
-        record.clear();
-        self.write(record)
-    }
-
-    /// To be called if the device never came to judge the secret: it does not count as refused.
+    /// To be called after the device took the secret, or if it never came to judge it: it does not count
+    /// as refused. Others still do: somebody may have them stored, and would try them again.
     ///
     /// # Errors
     /// [`io::Error`], naming the file; the secret counts as refused then.
@@ -346,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recorded_secret_counts_as_refused_until_another_is_taken() {
+    fn a_recorded_secret_counts_as_refused_until_it_is_taken() {
         let (_folder, memory) = memory();
         let mut first = lock(&memory);
         assert!(!first.was_refused(&pin("0000")).unwrap());
@@ -360,11 +351,13 @@ mod tests {
         assert!(second.was_refused(&pin("0000")).unwrap());
         assert!(!second.was_refused(&pin("1111")).unwrap());
         second.record(&pin("1111")).unwrap();
-        second.clear().unwrap();
+        second.forget(&pin("1111")).unwrap();
         drop(second);
-        let third = lock(&memory);
-        assert!(!third.was_refused(&pin("0000")).unwrap());
+        let mut third = lock(&memory);
+        assert!(third.was_refused(&pin("0000")).unwrap());
         assert!(!third.was_refused(&pin("1111")).unwrap());
+        third.forget(&pin("0000")).unwrap();
+        assert!(!third.was_refused(&pin("0000")).unwrap());
         // Another device is another matter.
         memory.lock("", PATIENCE).unwrap();
         memory.lock("../12\u{e9}\0/34", PATIENCE).unwrap();

@@ -79,16 +79,11 @@ impl Record {
         self.hashes.push(hash);
     }
 
-    /// Takes a secret out.
+    /// Takes a secret out. The salt stays: a right secret is recorded before each login, and under ever
+    /// new salts its short hashes together would tell it, to who digs them up from a flash chip.
     pub fn remove(&mut self, secret: &Secret) {
         let hash = self.hash(secret);
         self.hashes.retain(|known| *known != hash);
-    }
-
-    /// Forgets all. The salt stays: a right secret is recorded before each login, and under ever new
-    /// salts its short hashes together would tell it, to who digs them up from a flash chip.
-    pub fn clear(&mut self) {
-        self.hashes.clear();
     }
 
     fn hash(&self, secret: &Secret) -> [u8; 2] {
@@ -132,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_refused_is_known_until_cleared() {
+    fn what_was_refused_is_known_until_it_is_removed() {
         let mut record = Record::new([7; 16]);
         assert!(!record.contains(&secret(0)));
         for number in 0..20 {
@@ -146,7 +141,7 @@ mod tests {
         assert!(!read.contains(&secret(0)));
         read.remove(&secret(5));
         assert!(!read.contains(&secret(5)) && read.contains(&secret(6)));
-        read.clear();
+        (0..20).for_each(|number| read.remove(&secret(number)));
         assert_eq!(read, Record::new([7; 16]));
     }
 
