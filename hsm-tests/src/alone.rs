@@ -7,40 +7,80 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::program;
 
 /// Names the folder of the test to the process in which the test runs.
 const FOLDER: &str = "HSM_TESTS_FOLDER";
 
+/// Names the test to it.
+const NAME: &str = "HSM_TESTS_NAME";
+
+/// Names its part to a process that such a test starts.
+const PART: &str = "HSM_TESTS_PART";
+
 /// The file that says that the test was started there.
 const ENTERED: &str = "entered";
 
-/// Runs a test in a process of its own, whose environment holds PATH and what `environment` gives for
+/// What is around a test that runs in a process of its own.
+#[derive(Default)]
+pub struct Surroundings {
+    /// Its environment, beside PATH and HOME.
+    pub variables: Vec<(&'static str, OsString)>,
+    /// The program that starts it, with arguments: `unshare`.
+    pub within: Vec<OsString>,
+}
+
+impl From<Vec<(&'static str, OsString)>> for Surroundings {
+    fn from(variables: Vec<(&'static str, OsString)>) -> Self {
+        Self {
+            variables,
+            within: Vec::new(),
+        }
+    }
+}
+
+/// Runs a test in a process of its own, whose environment holds PATH and what `surroundings` gives for
 /// the test's folder. The folder is new, is `HOME`, and is removed when the test ends.
 ///
 /// It is called with closures that are written in the test function itself, once in each: the test is
 /// found again by their place.
 #[track_caller]
-pub fn alone<E, T>(environment: E, test: T)
+pub fn alone<E, S, T>(surroundings: E, test: T)
 where
-    E: FnOnce(&Path) -> Vec<(&'static str, OsString)>,
+    E: FnOnce(&Path) -> S,
+    S: Into<Surroundings>,
     T: FnOnce(&Path),
 {
+    let name = test_function(any::type_name::<T>());
+    alone_as(name, surroundings, test);
+}
+
+/// The same for a test whose name (`module::test`) is known.
+#[track_caller]
+pub fn alone_as<S: Into<Surroundings>>(
+    name: &str,
+    surroundings: impl FnOnce(&Path) -> S,
+    test: impl FnOnce(&Path),
+) {
     if let Some(folder) = env::var_os(FOLDER) {
         let folder = PathBuf::from(folder);
         fs::write(folder.join(ENTERED), "").expect("the test's folder can be written to");
         return test(&folder);
     }
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let name = test_function(any::type_name::<T>());
-    let this = env::current_exe().expect("a test knows its own file");
-    let status = program::command(this)
-        .args(["--exact", name, "--nocapture", "--include-ignored"])
-        .envs(environment(folder.path()))
+    let surroundings = surroundings(folder.path()).into();
+    let mut line = surroundings.within;
+    line.push(this().into());
+    let status = program::command(&line[0])
+        .args(&line[1..])
+        .args(again(name))
+        .envs(surroundings.variables)
         .env("HOME", folder.path())
         .env("RUST_BACKTRACE", "0")
         .env(FOLDER, folder.path())
+        .env(NAME, name)
         .status()
         .expect("a test can be started again");
     assert!(
@@ -50,6 +90,27 @@ where
     // A name that is none would be no test at all, which succeeds.
     let entered = folder.path().join(ENTERED);
     assert!(entered.exists(), "{name} is no test");
+}
+
+/// The part of this process, in a test that runs alone and has started it by [`part`].
+pub fn my_part() -> Option<String> {
+    env::var(PART).ok()
+}
+
+/// One more process of a test that runs alone, in the same folder and surroundings.
+pub fn part(part: &str) -> Command {
+    let name = env::var(NAME).expect("the test runs alone");
+    let mut command = Command::new(this());
+    command.args(again(&name)).env(PART, part);
+    command
+}
+
+fn this() -> PathBuf {
+    env::current_exe().expect("a test knows its own file")
+}
+
+fn again(name: &str) -> [&str; 4] {
+    ["--exact", name, "--nocapture", "--include-ignored"]
 }
 
 /// The closure `program::module::test::{{closure}}` is of the test `module::test`; also if it was handed
@@ -79,6 +140,21 @@ mod tests {
                 assert_eq!(env::var_os("HOME").unwrap(), folder);
                 assert_eq!(env::var_os("PLACE").unwrap(), folder.join("place"));
                 assert!(folder.is_dir());
+            },
+        );
+    }
+
+    #[test]
+    fn it_has_several_parts() {
+        alone(
+            |_| Vec::new(),
+            |folder| match my_part() {
+                None => {
+                    let status = part("second").status().unwrap();
+                    assert!(status.success());
+                    assert_eq!(fs::read_to_string(folder.join("part")).unwrap(), "second");
+                }
+                Some(part) => fs::write(folder.join("part"), part).unwrap(),
             },
         );
     }

@@ -2,6 +2,9 @@
 
 mod fault_module;
 mod harness;
+mod pin_care;
 mod provision;
+mod recovery;
+mod rig;
 mod signer;
 mod tls;

@@ -1,0 +1,495 @@
+//! A stored PIN costs at most one try, in all processes together, and never the last one.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+use hsm_tests::alone::part;
+use hsm_tests::fault::{Effect, Fault, Renewal, Stage, When, sys};
+use hsm_tests::operator::{Person, Stored};
+use hsm_tests::program;
+use hsm_tests::softhsm::PIN;
+use keystead::backend::pkcs11::{
+    Access, KeyAlgorithm, Notice, PinProblem, PinRole, PinState, TokenError,
+};
+
+use crate::rig::{self, Rig, access, open, open_uri, others, outcome, refusal, sign};
+
+const WRONG: &str = "9999";
+
+/// What another process does: it opens the key with the PIN that its part is called.
+fn opens(folder: &Path, pin: &str) -> String {
+    outcome(open(&access(folder), Stored::new(pin)))
+}
+
+/// What is wrong with the PIN.
+#[track_caller]
+fn problem(error: TokenError) -> PinProblem {
+    assert!(error.concerns_pin());
+    match error {
+        TokenError::Pin { problem, .. } => problem,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_refused_pin_is_tried_once_here_and_elsewhere() {
+    Rig::run(
+        |rig| {
+            assert_eq!(problem(refusal(rig.open(WRONG))), PinProblem::Refused);
+            let again = problem(refusal(rig.open(WRONG)));
+            let PinProblem::RefusedBefore(file) = again else {
+                panic!("{again:?}");
+            };
+            assert!(file.starts_with(rig.hsm.folder().join("state")));
+            let said = others(rig.hsm.folder(), 1, WRONG);
+            assert!(
+                said[0].ends_with("was refused before, and is not tried again"),
+                "{said:?}"
+            );
+            assert_eq!(rig.module.count("C_Login"), 1);
+        },
+        opens,
+    );
+}
+
+#[test]
+fn twenty_processes_spend_one_try() {
+    Rig::run(
+        |rig| {
+            let said = others(rig.hsm.folder(), 20, WRONG);
+            let refused = said.iter().filter(|said| said.ends_with("was refused"));
+            assert_eq!(refused.count(), 1, "{said:?}");
+            let before = said
+                .iter()
+                .filter(|said| said.contains("was refused before"));
+            assert_eq!(before.count(), 19, "{said:?}");
+            assert_eq!(rig.module.count("C_Login"), 1);
+        },
+        opens,
+    );
+}
+
+#[test]
+fn twenty_processes_log_in_with_the_right_one() {
+    Rig::run(
+        |rig| {
+            let said = others(rig.hsm.folder(), 20, PIN);
+            assert!(said.iter().all(|said| said == "opened"), "{said:?}");
+        },
+        opens,
+    );
+}
+
+#[test]
+fn a_pin_that_was_corrected_is_tried() {
+    Rig::run(
+        |rig| {
+            refusal(rig.open(WRONG));
+            let said = others(rig.hsm.folder(), 1, PIN);
+            assert_eq!(said, ["opened"]);
+            assert_eq!(rig.module.count("C_Login"), 2);
+        },
+        opens,
+    );
+}
+
+#[test]
+fn two_identities_of_one_token_do_not_help_each_other_to_more_tries() {
+    Rig::run(
+        |rig| {
+            for _ in 0..3 {
+                let said = others(rig.hsm.folder(), 1, WRONG);
+                assert!(said[0].contains("was refused"), "{said:?}");
+                assert_eq!(others(rig.hsm.folder(), 1, PIN), ["opened"]);
+            }
+            assert_eq!(
+                rig.module.count("C_Login"),
+                1 + 3,
+                "one of them with the wrong PIN"
+            );
+        },
+        opens,
+    );
+}
+
+#[test]
+fn the_last_try_is_a_persons() {
+    Rig::run(
+        |mut rig| {
+            rig.module
+                .change(|plan| plan.token_flags.0 = sys::CKF_USER_PIN_FINAL_TRY);
+            assert_eq!(problem(refusal(rig.open(PIN))), PinProblem::FinalTry);
+            assert_eq!(rig.module.count("C_Login"), 0);
+
+            let person = Person::who_types(&[PIN]);
+            let mut key = rig
+                .open_by(person.clone())
+                .unwrap_or_else(|error| panic!("{error}"));
+            let asked = person.asked();
+            assert_eq!(asked.len(), 1);
+            assert_eq!(asked[0].state, PinState::FinalTry);
+            sign(&mut key.signer).unwrap();
+        },
+        opens,
+    );
+}
+
+#[test]
+fn a_locked_pin_is_not_asked_for() {
+    Rig::run(
+        |mut rig| {
+            rig.module
+                .change(|plan| plan.token_flags.0 = sys::CKF_USER_PIN_LOCKED);
+            let person = Person::who_types(&[PIN]);
+            assert_eq!(problem(refusal(rig.open(PIN))), PinProblem::Locked);
+            assert_eq!(
+                problem(refusal(rig.open_by(person.clone()))),
+                PinProblem::Locked
+            );
+            assert_eq!(person.asked(), []);
+            assert_eq!(rig.module.count("C_Login"), 0);
+        },
+        opens,
+    );
+}
+
+#[test]
+fn a_low_count_forbids_only_what_was_refused() {
+    Rig::run(
+        |mut rig| {
+            refusal(rig.open(WRONG));
+            rig.module
+                .change(|plan| plan.token_flags.0 = sys::CKF_USER_PIN_COUNT_LOW);
+            let again = problem(refusal(rig.open(WRONG)));
+            assert!(matches!(again, PinProblem::RefusedBefore(_)), "{again:?}");
+            assert_eq!(rig.module.count("C_Login"), 1);
+            sign(&mut rig.signer()).unwrap();
+        },
+        opens,
+    );
+}
+
+#[test]
+fn a_token_that_locks_in_this_very_try_says_so() {
+    Rig::run(
+        |mut rig| {
+            rig.module
+                .fail(Fault::always("C_Login", sys::CKR_PIN_LOCKED));
+            assert_eq!(problem(refusal(rig.open(WRONG))), PinProblem::Locked);
+            let again = problem(refusal(rig.open(WRONG)));
+            assert!(matches!(again, PinProblem::RefusedBefore(_)), "{again:?}");
+            assert_eq!(rig.module.count("C_Login"), 1);
+        },
+        opens,
+    );
+}
+
+#[test]
+fn a_crash_before_the_login_counts_as_refused() {
+    Rig::run(|rig| crash(rig, Stage::Before, Effect::Abort), opens);
+}
+
+#[test]
+fn a_crash_after_the_login_counts_as_refused() {
+    Rig::run(|rig| crash(rig, Stage::After, Effect::Segfault), opens);
+}
+
+fn crash(mut rig: Rig, stage: Stage, effect: Effect) {
+    let mut fault = Fault::new("C_Login", When::Nth(1), effect);
+    fault.stage = stage;
+    rig.module.fail(fault);
+    let said = others(rig.hsm.folder(), 1, PIN);
+    assert!(said[0].starts_with("no answer: signal"), "{said:?}");
+    let again = problem(refusal(rig.open(PIN)));
+    assert!(matches!(again, PinProblem::RefusedBefore(_)), "{again:?}");
+    assert_eq!(rig.module.count("C_Login"), 1);
+}
+
+#[test]
+fn a_login_that_hangs_and_is_killed_counts_as_refused() {
+    Rig::run(
+        |mut rig| {
+            let never = rig.hsm.folder().join("never");
+            rig.module
+                .fail(Fault::new("C_Login", When::Always, Effect::WaitFor(never)));
+            let mut process = part(PIN)
+                .stdin(Stdio::null())
+                .spawn()
+                .expect("a process can be started");
+            while rig.module.count("C_Login") == 0 {
+                std::thread::yield_now();
+            }
+            process.kill().expect("it is our process");
+            process.wait().expect("it is our process");
+            rig.module.heal();
+            let again = problem(refusal(rig.open(PIN)));
+            assert!(matches!(again, PinProblem::RefusedBefore(_)), "{again:?}");
+            assert_eq!(rig.module.count("C_Login"), 1);
+        },
+        opens,
+    );
+}
+
+#[test]
+fn a_login_that_fails_for_another_reason_does_not_count() {
+    Rig::run(
+        |mut rig| {
+            let gone = Effect::Return(sys::CKR_DEVICE_REMOVED);
+            rig.module.fail(Fault::new("C_Login", When::Nth(1), gone));
+            let error = refusal(rig.open(PIN));
+            assert!(!error.concerns_pin(), "{error}");
+            assert!(
+                error.to_string().ends_with("C_Login: CKR_DEVICE_REMOVED"),
+                "{error}"
+            );
+            sign(&mut rig.signer()).unwrap();
+        },
+        opens,
+    );
+}
+
+#[test]
+fn where_nothing_can_be_remembered_no_stored_pin_is_tried() {
+    Rig::run(
+        |rig| {
+            let file = rig.key_file();
+            for state in [None, Some(file.join("below-a-file"))] {
+                let access = Access {
+                    state,
+                    ..rig.access()
+                };
+                let why = problem(refusal(open(&access, Stored::new(PIN))));
+                assert!(matches!(why, PinProblem::NotRemembered(_)), "{why:?}");
+                assert_eq!(rig.module.count("C_Login"), 0);
+            }
+            // A person is not stopped by that.
+            let access = Access {
+                state: None,
+                ..rig.access()
+            };
+            let person = Person::who_types(&[PIN]);
+            open(&access, person).unwrap_or_else(|error| panic!("{error}"));
+        },
+        opens,
+    );
+}
+
+#[test]
+fn a_damaged_memory_does_not_mean_that_nothing_was_refused() {
+    Rig::run(
+        |rig| {
+            let PinProblem::RefusedBefore(file) = ({
+                refusal(rig.open(WRONG));
+                problem(refusal(rig.open(WRONG)))
+            }) else {
+                panic!("it is remembered");
+            };
+            fs::write(&file, "not what it was").expect("the file is ours");
+            let why = problem(refusal(rig.open(PIN)));
+            assert!(matches!(why, PinProblem::NotRemembered(_)), "{why:?}");
+            assert_eq!(rig.module.count("C_Login"), 1);
+            fs::remove_file(&file).expect("the file is ours");
+            sign(&mut rig.signer()).unwrap();
+        },
+        opens,
+    );
+}
+
+#[test]
+fn what_a_person_proves_right_is_tried_again_from_where_it_is_stored() {
+    Rig::run(
+        |mut rig| {
+            let refused = Effect::Return(sys::CKR_PIN_INCORRECT);
+            rig.module
+                .fail(Fault::new("C_Login", When::Nth(1), refused));
+            refusal(rig.open(PIN));
+            let before = problem(refusal(rig.open(PIN)));
+            assert!(matches!(before, PinProblem::RefusedBefore(_)), "{before:?}");
+            let person = Person::who_types(&[PIN]);
+            rig.open_by(person)
+                .unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(others(rig.hsm.folder(), 1, PIN), ["opened"]);
+        },
+        opens,
+    );
+}
+
+#[test]
+fn no_pin_at_all_is_said() {
+    Rig::run(
+        |rig| {
+            assert_eq!(
+                problem(refusal(rig.open_by(Stored(None)))),
+                PinProblem::Needed
+            );
+            assert_eq!(rig.module.count("C_Login"), 0);
+        },
+        opens,
+    );
+}
+
+#[test]
+fn a_person_may_mistype() {
+    Rig::run(
+        |rig| {
+            let person = Person::who_types(&[WRONG, "8888", PIN]);
+            let mut key = rig
+                .open_by(person.clone())
+                .unwrap_or_else(|error| panic!("{error}"));
+            let asked = person.asked();
+            let refused: Vec<_> = asked.iter().map(|request| request.refused).collect();
+            assert_eq!(refused, [false, true, true]);
+            let states: Vec<_> = asked.iter().map(|request| request.state).collect();
+            assert_eq!(
+                states,
+                [PinState::Ok, PinState::CountLow, PinState::CountLow]
+            );
+            assert!(
+                asked
+                    .iter()
+                    .all(|request| request.token.serial == rig.hsm.serial)
+            );
+            sign(&mut key.signer).unwrap();
+        },
+        opens,
+    );
+}
+
+#[test]
+fn a_login_that_is_not_needed_is_not_made() {
+    Rig::run(
+        |rig| {
+            let key = rig.key_file();
+            let key = key.to_str().expect("the test's paths are UTF-8");
+            let mut write = vec!["--write", "--no-mark-private", "--mark-sign"];
+            write.extend(["--load-privkey", key, "--label", "open", "--id", "05"]);
+            rig.hsm.p11tool(&write, &rig.hsm.uri());
+            let uri = format!("pkcs11:token={};object=open;type=private", rig::TOKEN);
+            let certificate = rig.hsm.folder().join("certificate.der");
+            program::self_signed(&rig.key_file(), "/CN=open", &certificate);
+            rig.hsm.write_certificate(&certificate, 5, "open");
+            let mut key = rig::open_with_leaf(&rig.access(), &uri, &certificate, Stored(None))
+                .unwrap_or_else(|error| panic!("{error}"));
+            sign(&mut key.signer).unwrap();
+            assert_eq!(rig.module.count("C_Login"), 0);
+        },
+        opens,
+    );
+}
+
+#[test]
+fn the_pin_is_typed_on_the_tokens_own_keys() {
+    Rig::run(
+        |mut rig| {
+            rig.module
+                .change(|plan| plan.pin_pad = Some(PIN.to_owned()));
+            let person = Person::default();
+            let mut key = rig
+                .open_by(person.clone())
+                .unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(person.asked(), []);
+            assert!(
+                matches!(&person.told()[..], [Notice::PinPad(token)] if token.label == rig::TOKEN)
+            );
+            sign(&mut key.signer).unwrap();
+        },
+        opens,
+    );
+}
+
+/// The URI of a key that wants the PIN for each signature.
+fn always(rig: &Rig, algorithm: KeyAlgorithm) -> String {
+    rig.hsm.generate(algorithm, 6, "always", &["--always-auth"]);
+    format!("pkcs11:token={};object=always;type=private", rig::TOKEN)
+}
+
+#[test]
+fn some_ec_keys_want_the_pin_for_each_signature() {
+    Rig::run(
+        |rig| signs_with_confirmation(&rig, KeyAlgorithm::P256),
+        opens,
+    );
+}
+
+#[test]
+fn some_rsa_keys_want_the_pin_for_each_signature() {
+    Rig::run(
+        |rig| signs_with_confirmation(&rig, KeyAlgorithm::Rsa(2048)),
+        opens,
+    );
+}
+
+fn signs_with_confirmation(rig: &Rig, algorithm: KeyAlgorithm) {
+    let uri = always(rig, algorithm);
+    let mut key =
+        open_uri(&rig.access(), &uri, Stored::new(PIN)).unwrap_or_else(|error| panic!("{error}"));
+    for _ in 0..3 {
+        let (result, calls) = rig.module.during(|| sign(&mut key.signer));
+        result.unwrap();
+        let calls = calls.iter().filter(|call| *call != "C_GetTokenInfo");
+        let calls: Vec<_> = calls.collect();
+        assert_eq!(calls, ["C_SignInit", "C_Login", "C_Sign"]);
+    }
+    let calls = rig.module.calls();
+    let last = calls.iter().rfind(|call| call.function == "C_Login");
+    assert_eq!(last.map(|call| call.detail.as_str()), Some("context"));
+}
+
+#[test]
+fn a_person_is_asked_for_each_signature_unless_the_pin_may_be_used_again() {
+    Rig::run(
+        |rig| {
+            let uri = always(&rig, KeyAlgorithm::P256);
+            // The first signature takes the PIN that was typed to open the key.
+            for (reuse_pin, questions) in [(false, 2), (true, 0)] {
+                let access = Access {
+                    reuse_pin,
+                    ..rig.access()
+                };
+                let person = Person::who_types(&[PIN]);
+                let mut key = open_uri(&access, &uri, person.clone())
+                    .unwrap_or_else(|error| panic!("{error}"));
+                person.asked();
+                person.will_type(&[PIN; 3]);
+                (0..3).for_each(|_| sign(&mut key.signer).unwrap());
+                let asked = person.asked();
+                assert_eq!(asked.len(), questions, "--reuse-pin {reuse_pin}: {asked:?}");
+                assert!(
+                    asked
+                        .iter()
+                        .all(|request| request.role == PinRole::Signature)
+                );
+            }
+        },
+        opens,
+    );
+}
+
+#[test]
+fn a_pin_that_was_changed_is_not_tried_for_a_signature_by_every_process() {
+    Rig::run(
+        |mut rig| {
+            let uri = always(&rig, KeyAlgorithm::P256);
+            let open = || {
+                open_uri(&rig.access(), &uri, Stored::new(PIN))
+                    .unwrap_or_else(|error| panic!("{error}"))
+            };
+            let mut keys = [open(), open(), open()];
+            keys.iter_mut()
+                .for_each(|key| sign(&mut key.signer).unwrap());
+            let before = rig.module.count("C_Login");
+            rig.module
+                .fail(Fault::always("C_Login", sys::CKR_PIN_INCORRECT));
+            for key in &mut keys {
+                sign(&mut key.signer).unwrap_err();
+                sign(&mut key.signer).unwrap_err();
+            }
+            assert_eq!(rig.module.count("C_Login"), before + 1);
+            rig.module.mishap(Renewal::Session, sys::CKR_SESSION_CLOSED);
+            sign(&mut keys[0].signer).unwrap_err();
+            assert_eq!(rig.module.count("C_Login"), before + 1);
+        },
+        opens,
+    );
+}
