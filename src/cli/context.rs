@@ -7,12 +7,14 @@ use std::io::Write as _;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::string::String;
+use std::time::SystemTime;
 use std::vec::Vec;
 use std::{env, format, io};
 
 use super::error::{CliError, Exit};
 use crate::backend::secret::Environment;
 use crate::core::text::JsonString;
+use crate::core::time::UnixTime;
 
 /// The name of AWS's helper, which keystead stands in for when it is started under it.
 const REFERENCE_NAME: &str = "aws_signing_helper";
@@ -111,6 +113,21 @@ pub fn print(bytes: &[u8]) -> Result<(), CliError> {
             "",
         )
     })
+}
+
+/// The time.
+///
+/// # Errors
+/// [`CliError`] if it is before 1970.
+pub fn now() -> Result<UnixTime, CliError> {
+    let since_epoch = SystemTime::UNIX_EPOCH.elapsed().map_err(|_| {
+        CliError::new(
+            Exit::Internal,
+            "this machine's clock stands before 1970",
+            "set the clock",
+        )
+    })?;
+    Ok(UnixTime::from_secs(since_epoch.as_secs()))
 }
 
 /// The environment of the process.

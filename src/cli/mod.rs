@@ -3,6 +3,7 @@
 
 #[cfg(feature = "ca")]
 mod ca;
+mod cert;
 mod config;
 mod context;
 mod credential_process;
@@ -12,6 +13,8 @@ mod flags;
 mod help;
 mod identity;
 mod identity_plan;
+mod key;
+mod new_file;
 mod parse;
 mod place;
 mod plan;
@@ -23,6 +26,7 @@ mod sandbox;
 mod selector;
 mod sign_string;
 mod sources;
+mod subject_key;
 #[cfg(feature = "pkcs11")]
 mod token;
 
@@ -63,6 +67,16 @@ const SUBCOMMANDS: &[Subcommand] = &[
         name: "read-certificate-data",
         about: read_certificate_data::ABOUT,
         run: read_certificate_data::run,
+    },
+    Subcommand {
+        name: "key",
+        about: key::ABOUT,
+        run: key::run,
+    },
+    Subcommand {
+        name: "cert",
+        about: cert::ABOUT,
+        run: cert::run,
     },
     Subcommand {
         name: "config",

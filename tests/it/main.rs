@@ -5,6 +5,7 @@ mod certificate_requests;
 mod cli_credential_process;
 mod cli_diagnostics;
 mod cli_https;
+mod cli_keys;
 mod cli_settings;
 mod cli_tokens;
 mod cli_vectors;

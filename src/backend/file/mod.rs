@@ -121,6 +121,23 @@ pub fn read_certificates(path: &Path) -> Result<Vec<Vec<u8>>, OpenError> {
         .map_err(|reason| OpenError::new(path, reason))
 }
 
+/// As [`read_certificates`], for contents that were read already; `name` is what errors call them.
+///
+/// # Errors
+/// [`OpenError`], also if one of the certificates cannot be read.
+pub fn parse_certificates(contents: &[u8], name: &Path) -> Result<Vec<Vec<u8>>, OpenError> {
+    certificates::certificates(contents).map_err(|reason| OpenError::new(name, reason))
+}
+
+/// Whether a file holds a private key in PEM, of whatever kind, beside what else is in it. One that cannot
+/// be read counts as one that does not.
+pub fn holds_private_key(path: &Path) -> bool {
+    contents::read(path).is_ok_and(|contents| {
+        let mut blocks = pem::blocks(&contents).flatten();
+        blocks.any(|block| block.label.ends_with("PRIVATE KEY"))
+    })
+}
+
 /// Reads a file with one public document: DER as it is, or the first PEM block whose label ends in
 /// `label` (so that `CERTIFICATE REQUEST` also finds `NEW CERTIFICATE REQUEST`).
 ///

@@ -134,16 +134,6 @@ pub struct Show {
     pub json: bool,
 }
 
-impl ValueEnum for KeyType {
-    fn value_variants<'a>() -> &'a [Self] {
-        &Self::ALL
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.name()))
-    }
-}
-
 impl ValueEnum for Reason {
     fn value_variants<'a>() -> &'a [Self] {
         &Self::ALL

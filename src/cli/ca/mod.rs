@@ -8,7 +8,6 @@ use std::format;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::string::String;
-use std::time::SystemTime;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
@@ -40,7 +39,7 @@ pub fn run(arguments: &[OsString], _: &Context<'_>) -> Result<ExitCode, CliError
         return Ok(ExitCode::SUCCESS);
     };
     let ca = Ca::from_arg_matches(&matches).map_err(|error| parse::usage_error("ca", &error))?;
-    let now = now()?;
+    let now = context::now()?;
     let report = match &ca.action {
         Action::Init(flags) => init(&ca.dir, flags, now),
         Action::Issue(flags) => issue(&ca.dir, flags, now),
@@ -199,17 +198,6 @@ fn show(dir: &Path, flags: &Show, now: UnixTime) -> Result<String, CliError> {
     } else {
         Ok(report::table(&directory, now))
     }
-}
-
-fn now() -> Result<UnixTime, CliError> {
-    let since_epoch = SystemTime::UNIX_EPOCH.elapsed().map_err(|_| {
-        CliError::new(
-            Exit::Internal,
-            "this machine's clock stands before 1970",
-            "set the clock",
-        )
-    })?;
-    Ok(UnixTime::from_secs(since_epoch.as_secs()))
 }
 
 /// What failed, and what to do about it.

@@ -41,6 +41,8 @@ pub struct TokenPlan {
     pub timeout: Duration,
     /// The PIN's source, where a URI names none.
     pub pin: Option<SecretSource>,
+    /// The security officer's, for commands that change a token.
+    pub security_officer: Option<SecretSource>,
     /// What tells a person what to do, where there is no terminal: a program and its arguments.
     pub notify: Vec<String>,
 }
@@ -66,6 +68,7 @@ impl TokenPlan {
             isolate: sources.switch(Setting::Isolate)?,
             timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
             pin: plan::password_source(sources)?,
+            security_officer: None,
             notify: notify.unwrap_or_default(),
         })
     }
@@ -101,7 +104,7 @@ impl TokenPlan {
         let named = places.iter().flatten().find_map(|place| place.pin.as_ref());
         let pins = Pins {
             user: named.or(self.pin.as_ref()).cloned(),
-            security_officer: None,
+            security_officer: self.security_officer.clone(),
         };
         ConsoleOperator::new(pins, self.notify.clone(), console)
     }

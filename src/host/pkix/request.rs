@@ -53,12 +53,17 @@ impl CertificateRequest {
             attributes: SetOfVec::try_from(vec![extensions(alternative_names)?])?,
         };
         let usual = SignatureAlgorithm::from(signer.key());
-        match sign(&info, &usual, signer) {
+        let der = match sign(&info, &usual, signer) {
             // Some devices know SHA-256 alone, whatever the curve.
             Err(SigningError::Sign(SignError::UnsupportedScheme)) => {
-                sign(&info, &SignatureAlgorithm::sha256(signer.key()), signer)
+                sign(&info, &SignatureAlgorithm::sha256(signer.key()), signer)?
             }
-            signed => signed,
+            signed => signed?,
+        };
+        // It may be the first signature that anybody asks of the key.
+        match Self::from_der(&der) {
+            Ok(_) => Ok(der),
+            Err(_) => Err(SignError::WrongKey.into()),
         }
     }
 
