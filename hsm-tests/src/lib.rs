@@ -9,6 +9,7 @@ pub mod fault;
 pub mod lab;
 pub mod operator;
 pub mod piv;
+pub mod processes;
 pub mod program;
 pub mod softhsm;
 pub mod tls_server;

@@ -35,6 +35,16 @@ pub fn card() -> PathBuf {
     existing(programs().join("piv-card"))
 }
 
+/// The program beside it, which loads PKCS#11 modules.
+pub fn keystead_signer() -> PathBuf {
+    existing(programs().join("keystead-signer"))
+}
+
+/// A daemon that holds a key open.
+pub fn key_holder() -> PathBuf {
+    existing(programs().join("key-holder"))
+}
+
 /// A program that scripts/test installs.
 pub fn client(name: &str) -> PathBuf {
     existing(installed().join(name))

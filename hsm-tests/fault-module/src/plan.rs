@@ -90,6 +90,8 @@ pub enum Effect {
     WaitFor(PathBuf),
     /// The call lasts this many milliseconds longer.
     Delay(u64),
+    /// The module forgets so many bytes of memory; if there are none, the call returns CKR_HOST_MEMORY.
+    Leak(usize),
     /// The module writes to standard output.
     Noise(String),
 }

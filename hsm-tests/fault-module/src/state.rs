@@ -201,6 +201,13 @@ fn act(effect: &Effect) -> Option<CK_RV> {
             }
         }
         Effect::Delay(milliseconds) => thread::sleep(Duration::from_millis(*milliseconds)),
+        Effect::Leak(len) => {
+            let mut memory = Vec::<u8>::new();
+            if memory.try_reserve_exact(*len).is_err() {
+                return Some(CKR_HOST_MEMORY);
+            }
+            std::mem::forget(memory);
+        }
         Effect::Noise(text) => {
             let mut stdout = std::io::stdout();
             // Nobody may be there to hear it.

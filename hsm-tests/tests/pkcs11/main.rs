@@ -2,6 +2,7 @@
 
 mod fault_module;
 mod harness;
+mod isolated;
 mod pin_care;
 mod provision;
 mod recovery;

@@ -25,7 +25,16 @@ pub fn serve<T: Tokens>(
     output: OwnedFd,
     tokens: impl FnOnce(Access) -> T,
 ) -> Result<(), ChannelError> {
-    let mut channel = Channel::blocking(input, output);
+    match converse(Channel::blocking(input, output), tokens) {
+        Err(ChannelError::Closed) => Ok(()),
+        ended => ended,
+    }
+}
+
+fn converse<T: Tokens>(
+    mut channel: Channel,
+    tokens: impl FnOnce(Access) -> T,
+) -> Result<(), ChannelError> {
     channel.greet();
     channel.flush(None)?;
     channel.expect_greeting(None)?;
@@ -44,11 +53,7 @@ pub fn serve<T: Tokens>(
         }))),
     };
     loop {
-        match worker.serve_one() {
-            Ok(()) => {}
-            Err(ChannelError::Closed) => return Ok(()),
-            Err(error) => return Err(error),
-        }
+        worker.serve_one()?;
     }
 }
 
