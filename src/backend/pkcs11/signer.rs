@@ -185,6 +185,11 @@ impl TokenSigner {
         };
         let failed = |error| Failure::Token(self.module.error(error));
         let mut plan = Plan::new(self.kind, scheme, &live.mechanisms, live.raw)?;
+        let is_ec = !matches!(self.kind, KeyKind::Rsa { .. });
+        // The token would keep the operation open, and want another buffer for it.
+        if !is_ec && out.len() < self.kind.max_signature_len() {
+            return Err(SignError::BufferTooSmall.into());
+        }
         match live.session.sign_init(&plan.mechanism, live.key) {
             Err(error) if error.is(CKR_MECHANISM_INVALID) && !live.raw => {
                 live.raw = true;
@@ -199,7 +204,6 @@ impl TokenSigner {
         }
         let prepared = plan.input.prepare(message);
         let data = prepared.as_deref().unwrap_or(message);
-        let is_ec = !matches!(self.kind, KeyKind::Rsa { .. });
         let mut bare = [0; 132];
         let place = if is_ec { &mut bare[..] } else { &mut *out };
         if live.wants_touch {

@@ -102,11 +102,7 @@ impl State {
 fn configure(flags: &Flags, state: &Path) -> Result<(Config, Option<ClientIdentity>), CliError> {
     let given = match (&flags.certificate, &flags.key) {
         (Some(certificate), Some(key)) => Some(ClientIdentity {
-            certificate: match certificate.to_str() {
-                // In a token it has no folder.
-                Some(uri) if uri.starts_with("pkcs11:") => certificate.clone(),
-                _ => absolute(certificate)?,
-            },
+            certificate: absolute(certificate)?,
             key: match Path::new(key).exists() {
                 true => format!("{}", absolute(Path::new(key))?.display()),
                 false => key.clone(),
