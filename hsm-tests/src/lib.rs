@@ -5,9 +5,11 @@
 //! missing fails.
 
 pub mod alone;
+pub mod contract;
 pub mod fault;
 pub mod lab;
 pub mod operator;
+pub mod p11_kit;
 pub mod piv;
 pub mod processes;
 pub mod program;

@@ -45,6 +45,12 @@ pub fn key_holder() -> PathBuf {
     existing(programs().join("key-holder"))
 }
 
+/// A library of a Debian package.
+pub fn library(name: &str) -> PathBuf {
+    let folder = format!("/usr/lib/{}-linux-gnu", env::consts::ARCH);
+    existing(Path::new(&folder).join(name))
+}
+
 /// A program that scripts/test installs.
 pub fn client(name: &str) -> PathBuf {
     existing(installed().join(name))
@@ -80,6 +86,12 @@ pub fn python(script: &str) -> Command {
     let mut command = command(client("python3"));
     command.arg(root().join("hsm-tests/python").join(script));
     command
+}
+
+/// Whether the tests run as root.
+pub fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
 /// Makes a private key with OpenSSL: PKCS#8 PEM, readable by its owner. `algorithm` as `genpkey` has it:

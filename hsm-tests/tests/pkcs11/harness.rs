@@ -1,9 +1,10 @@
 //! The harness itself, judged by the tools that it starts.
 
 use std::env;
+use std::path::Path;
 
 use hsm_tests::softhsm::{CONFIGURATION, MODULE};
-use hsm_tests::{SoftHsm, program, run};
+use hsm_tests::{SoftHsm, p11_kit, program, run};
 use keystead::backend::pkcs11::KeyAlgorithm;
 
 #[test]
@@ -106,4 +107,15 @@ fn a_test_may_load_the_module_itself() {
         let text = run(pkey.arg(public_key)).success();
         assert!(text.contains("NIST CURVE: P-256"), "{text}");
     });
+}
+
+#[test]
+fn p11_kit_knows_no_module_of_the_machine() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let words = p11_kit::only_module(folder.path(), Path::new(MODULE), None);
+    let mut list = program::command(&words[0]);
+    list.args(&words[1..]).args(["p11-kit", "list-modules"]);
+    let listed = run(&mut list).success();
+    let modules = listed.lines().filter(|line| !line.starts_with(' '));
+    assert_eq!(modules.collect::<Vec<_>>(), [format!("only: {MODULE}")]);
 }
