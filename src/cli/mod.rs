@@ -29,6 +29,8 @@ mod sources;
 mod subject_key;
 #[cfg(feature = "pkcs11")]
 mod token;
+#[cfg(feature = "pkcs11")]
+mod token_list;
 
 pub use context::Context;
 pub use error::{CliError, Exit};
@@ -67,6 +69,12 @@ const SUBCOMMANDS: &[Subcommand] = &[
         name: "read-certificate-data",
         about: read_certificate_data::ABOUT,
         run: read_certificate_data::run,
+    },
+    #[cfg(feature = "pkcs11")]
+    Subcommand {
+        name: "token",
+        about: token_list::ABOUT,
+        run: token_list::run,
     },
     Subcommand {
         name: "key",

@@ -41,7 +41,7 @@ pub fn security_officer() -> Arg {
         .value_name("SOURCE")
         .value_parser(value_parser!(OsString))
         .help(
-            "Log in as the token's security officer, with the PIN from there (sources as above); with a \
+            "Log in as the token's security officer, with the PIN from there (sources as for --pin-source); with a \
              YubiKey it is the management key",
         )
 }

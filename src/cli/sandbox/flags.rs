@@ -43,7 +43,7 @@ pub struct Flags {
     #[arg(long, value_name = "DIR", group = TRUST)]
     pub ca: Option<PathBuf>,
     /// Let clients use this certificate (with its chain)
-    #[arg(long, value_name = "FILE", requires_all = ["key", TRUST])]
+    #[arg(long, value_name = "CERT", requires_all = ["key", TRUST])]
     pub certificate: Option<PathBuf>,
     /// Let clients use this private key
     #[arg(

@@ -102,7 +102,11 @@ impl State {
 fn configure(flags: &Flags, state: &Path) -> Result<(Config, Option<ClientIdentity>), CliError> {
     let given = match (&flags.certificate, &flags.key) {
         (Some(certificate), Some(key)) => Some(ClientIdentity {
-            certificate: absolute(certificate)?,
+            certificate: match certificate.to_str() {
+                // In a token it has no folder.
+                Some(uri) if uri.starts_with("pkcs11:") => certificate.clone(),
+                _ => absolute(certificate)?,
+            },
             key: match Path::new(key).exists() {
                 true => format!("{}", absolute(Path::new(key))?.display()),
                 false => key.clone(),

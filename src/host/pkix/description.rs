@@ -11,9 +11,8 @@ use ring::digest::{Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use serde_json::{Value, json};
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::{ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectAltName};
-use x509_cert::name::Name;
 
-use super::AlternativeName;
+use super::{AlternativeName, name_text};
 use crate::backend::algorithm::SignatureAlgorithm;
 use crate::core::text::{Hex, Printable};
 use crate::core::time::UnixTime;
@@ -39,14 +38,10 @@ impl<'a> Description<'a> {
     /// Describes a certificate, and judges by the rules of IAM Roles Anywhere whether it can be used
     /// at `now`.
     pub fn new(certificate: &'a Certificate<'a>, now: UnixTime) -> Self {
-        let name = |name| match Name::from_der(name) {
-            Ok(name) => super::subject::text(&name),
-            Err(_) => String::from("(cannot be read)"),
-        };
         let mut description = Self {
             certificate,
-            subject: name(certificate.subject),
-            issuer: name(certificate.issuer),
+            subject: name_text(certificate.subject),
+            issuer: name_text(certificate.issuer),
             key: match certificate.key_kind() {
                 Some(kind) => kind.to_string(),
                 None => String::from("of a kind that Roles Anywhere does not take"),

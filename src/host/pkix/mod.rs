@@ -14,7 +14,17 @@ pub use subject::{Subject, SubjectError};
 
 use std::string::String;
 
+use der::Decode as _;
 use x509_cert::der::pem::{LineEnding, encode_string};
+use x509_cert::name::Name;
+
+/// A DER `Name` as a [`Subject`] is written, also if it is empty or no subject that could be asked for.
+pub fn name_text(der: &[u8]) -> String {
+    match Name::from_der(der) {
+        Ok(name) => subject::text(&name),
+        Err(_) => String::from("(cannot be read)"),
+    }
+}
 
 /// A PEM block (RFC 7468).
 ///
