@@ -2,8 +2,12 @@
 //! None may panic, and what they accept has to hold together. The ordinary tests include this file
 //! and run the seeds through it.
 
+mod isolated;
+
 use std::io::Write as _;
 use std::path::Path;
+
+pub use isolated::{isolated_answer, isolated_request};
 
 use embedded_io::{ErrorKind, ErrorType, Read, Write};
 use keystead::backend::BoxedSigner;
@@ -32,6 +36,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("config", config),
     ("fault", fault),
     ("http_answer", http_answer),
+    ("isolated_answer", isolated_answer),
+    ("isolated_request", isolated_request),
     ("pem", pem),
     ("pkcs12", pkcs12),
     ("policy", policy),

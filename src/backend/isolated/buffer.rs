@@ -120,28 +120,34 @@ impl fmt::Debug for Buffer {
 }
 
 #[cfg(test)]
+impl Buffer {
+    /// Whether it is somewhere in its memory, forgotten or not.
+    pub fn holds(&self, secret: &[u8]) -> bool {
+        let mut places = self.bytes.windows(secret.len());
+        places.any(|bytes| bytes == secret)
+    }
+
+    pub fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
-
-    fn holds(buffer: &Buffer, secret: &[u8]) -> bool {
-        buffer
-            .bytes
-            .windows(secret.len())
-            .any(|bytes| bytes == secret)
-    }
 
     #[test]
     fn what_is_taken_is_cleared_and_what_is_not_stays() {
         let mut buffer = Buffer::default();
         buffer.push(b"secret next");
         assert_eq!(buffer.take(7), b"secret ");
-        assert!(holds(&buffer, b"secret"));
+        assert!(buffer.holds(b"secret"));
         buffer.wipe();
-        assert!(!holds(&buffer, b"secret"));
+        assert!(!buffer.holds(b"secret"));
         assert_eq!(buffer.filled(), b"next");
         buffer.take(4);
         buffer.wipe();
-        assert!(!holds(&buffer, b"next"));
+        assert!(!buffer.holds(b"next"));
     }
 
     #[test]

@@ -287,3 +287,123 @@ impl fmt::Display for ChannelError {
 }
 
 impl core::error::Error for ChannelError {}
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::{ToClient, ToWorker};
+    use super::*;
+    use core::time::Duration;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use std::fs::File;
+    use std::io::Write as _;
+    use std::thread;
+    use std::vec::Vec;
+
+    /// A channel that hears these bytes in pieces of this length, and then the end.
+    fn hearing(bytes: Vec<u8>, piece: usize) -> Channel {
+        let (input, mut output) = io::pipe().unwrap();
+        thread::spawn(move || {
+            for piece in bytes.chunks(piece) {
+                if output.write_all(piece).is_err() {
+                    break;
+                }
+            }
+        });
+        let nothing = File::options().write(true).open("/dev/null").unwrap();
+        Channel::blocking(input.into(), nothing.into())
+    }
+
+    fn frame(len: usize, message: &[u8]) -> Vec<u8> {
+        let len = u32::try_from(len).unwrap().to_le_bytes();
+        [&len, message].concat()
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_end_in_an_error(
+            bytes in vec(any::<u8>(), 0..300),
+            len in prop_oneof![0..400_usize, Just(MAX_MESSAGE_LEN), Just(usize::MAX >> 33)],
+            piece in 1..50_usize,
+        ) {
+            for message in [bytes.clone(), frame(len, &bytes)] {
+                let mut worker = hearing(message.clone(), piece);
+                while worker.receive::<ToWorker<'_>>(None).is_ok() {}
+                let mut client = hearing(message, piece);
+                while client.receive::<ToClient<'_>>(None).is_ok() {}
+                // What a length promises is not believed.
+                prop_assert!(client.incoming.capacity() <= 8192);
+            }
+        }
+
+        #[test]
+        fn a_message_arrives_whole_however_it_comes(
+            len in 0..30_000_u16,
+            piece in 1..9000_usize,
+        ) {
+            let message: Vec<u8> = (0..len).map(|n| n.to_le_bytes()[0]).collect();
+            let (mut there, output) = io::pipe().unwrap();
+            let (input, _) = io::pipe().unwrap();
+            let mut from = Channel::with_deadlines(input.into(), output.into()).unwrap();
+            from.greet();
+            let deadline = deadline_in(Duration::from_secs(60));
+            from.send(&ToClient::Signature(&message), deadline).unwrap();
+            from.send(&ToClient::Signature(&message), deadline).unwrap();
+            drop(from);
+            let mut bytes = Vec::new();
+            io::Read::read_to_end(&mut there, &mut bytes).unwrap();
+            let mut to = hearing(bytes, piece);
+            to.expect_greeting(None).unwrap();
+            for _ in 0..2 {
+                match to.receive(None) {
+                    Ok(ToClient::Signature(came)) => prop_assert_eq!(came, &message[..]),
+                    _ => prop_assert!(false),
+                }
+            }
+            prop_assert!(matches!(to.receive::<ToClient<'_>>(None), Err(ChannelError::Closed)));
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_sent_and_the_next_message_is() {
+        let (there, output) = io::pipe().unwrap();
+        let (input, _) = io::pipe().unwrap();
+        let mut from = Channel::blocking(input.into(), output.into());
+        let long = std::vec![0; MAX_MESSAGE_LEN];
+        let sent = from.send(&ToClient::Signature(&long), None);
+        assert!(matches!(sent, Err(ChannelError::TooLong)));
+        from.send(&ToClient::Signature(b"short"), None).unwrap();
+        let nothing = File::options().write(true).open("/dev/null").unwrap();
+        let mut to = Channel::blocking(there.into(), nothing.into());
+        let came: ToClient<'_> = to.receive(None).unwrap();
+        assert!(matches!(came, ToClient::Signature(b"short")));
+    }
+
+    #[test]
+    fn nobody_who_does_not_read_is_waited_for_forever() {
+        let (_there, output) = io::pipe().unwrap();
+        let (input, _here) = io::pipe().unwrap();
+        let mut channel = Channel::with_deadlines(input.into(), output.into()).unwrap();
+        let soon = deadline_in(Duration::from_millis(20));
+        let long = std::vec![0; 1 << 20];
+        let sent = channel.send(&ToClient::Signature(&long), soon);
+        assert!(matches!(sent, Err(ChannelError::TimedOut)));
+        let heard = channel.receive::<ToClient<'_>>(soon);
+        assert!(matches!(heard, Err(ChannelError::TimedOut)));
+    }
+
+    #[test]
+    fn a_pin_is_not_left_in_memory() {
+        let (there, output) = io::pipe().unwrap();
+        let (input, _) = io::pipe().unwrap();
+        let mut from = Channel::blocking(input.into(), output.into());
+        let nothing = File::options().write(true).open("/dev/null").unwrap();
+        let mut to = Channel::blocking(there.into(), nothing.into());
+        from.send(&ToWorker::Pin(b"PIN-4711"), None).unwrap();
+        assert!(matches!(to.receive(None), Ok(ToWorker::Pin(b"PIN-4711"))));
+        assert!(from.outgoing.holds(b"4711") && to.incoming.holds(b"4711"));
+        from.wipe();
+        to.wipe();
+        assert!(!from.outgoing.holds(b"4711") && !to.incoming.holds(b"4711"));
+    }
+}

@@ -19,7 +19,7 @@ use keystead::backend::pkcs11::{
 use keystead::backend::signature::verify;
 use keystead::core::key::{MAX_SIGNATURE_LEN, Scheme, SignError, Signer as _};
 
-const TIMEOUT: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(4);
 const MESSAGE: &[u8] = b"what is signed";
 
 /// A token with a P-256 key, behind a module that can fail.

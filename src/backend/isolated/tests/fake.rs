@@ -22,7 +22,7 @@ use crate::backend::pkcs11::{
 use crate::backend::secret::{Secret, SecretError};
 use crate::core::key::{KeyKind, Scheme, SignError, Signer};
 
-pub const TIMEOUT: Duration = Duration::from_millis(200);
+pub const TIMEOUT: Duration = Duration::from_secs(1);
 pub const ECDSA: Scheme = Scheme::EcdsaSha256;
 
 /// What the pretended tokens do next, and what they saw.
@@ -319,7 +319,7 @@ impl Operator for Person {
             None => Ok(None),
             Some(Answer::Pin(text)) => pin(text),
             Some(Answer::Slowly(text)) => {
-                thread::sleep(2 * TIMEOUT);
+                thread::sleep(TIMEOUT + TIMEOUT / 10);
                 pin(text)
             }
             Some(Answer::Unreadable) => Err(SecretError::relayed("no such file".into(), false)),
