@@ -165,6 +165,8 @@ pub enum SignError {
     PinRefused,
     /// The device has locked the PIN.
     PinLocked,
+    /// The device waited for a touch that did not come.
+    NotTouched,
     /// The device did not answer in time.
     TimedOut,
     /// The process that speaks to the device ended.
@@ -178,7 +180,7 @@ impl SignError {
     pub fn is_retryable(self) -> bool {
         matches!(
             self,
-            Self::Device { .. } | Self::TimedOut | Self::ProcessEnded
+            Self::Device { .. } | Self::NotTouched | Self::TimedOut | Self::ProcessEnded
         )
     }
 }
@@ -199,6 +201,7 @@ impl fmt::Display for SignError {
             Self::PinNeeded => f.write_str("PIN needed: the token wants it again"),
             Self::PinRefused => f.write_str("the token's PIN was refused"),
             Self::PinLocked => f.write_str("the token has locked its PIN"),
+            Self::NotTouched => f.write_str("the token waited for a touch that did not come"),
             Self::TimedOut => f.write_str("the token did not answer in time"),
             Self::ProcessEnded => f.write_str("the process that speaks to the token ended"),
             Self::Failed => f.write_str("the signature could not be made"),

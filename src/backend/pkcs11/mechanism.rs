@@ -70,13 +70,15 @@ impl Plan {
             let wanted = CK_MECHANISM_TYPE::from(mechanism.mechanism_type());
             mechanisms.contains(&wanted)
         };
-        if !raw && has(&hashing) {
+        let (mechanism, input) = bare;
+        // Not every module cuts a digest that is longer than the curve's order.
+        let is_cut = matches!(input, Input::Digest(hash, most) if hash.digest_len() > most);
+        if !raw && has(&hashing) && !(is_cut && has(&mechanism)) {
             return Ok(Self {
                 mechanism: hashing,
                 input: Input::Message,
             });
         }
-        let (mechanism, input) = bare;
         if !has(&mechanism) {
             return Err(SignError::UnsupportedScheme);
         }
@@ -188,7 +190,9 @@ pub fn write_ecdsa(kind: KeyKind, bare: &[u8], out: &mut [u8]) -> Result<usize, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cryptoki_sys::{CKM_ECDSA, CKM_ECDSA_SHA256, CKM_RSA_PKCS, CKM_SHA256_RSA_PKCS};
+    use cryptoki_sys::{
+        CKM_ECDSA, CKM_ECDSA_SHA256, CKM_ECDSA_SHA384, CKM_RSA_PKCS, CKM_SHA256_RSA_PKCS,
+    };
     use proptest::prelude::*;
 
     fn plan(kind: KeyKind, scheme: Scheme, mechanisms: &[CK_MECHANISM_TYPE]) -> Option<Input> {
@@ -208,6 +212,11 @@ mod tests {
             Ok(Plan { input, .. }) if input == cut
         ));
         assert_eq!(plan(kind, scheme, &[]), None);
+        let long = [CKM_ECDSA, CKM_ECDSA_SHA384];
+        let cut = Input::Digest(Hash::Sha384, 32);
+        assert_eq!(plan(kind, Scheme::EcdsaSha384, &long), Some(cut));
+        let only = plan(kind, Scheme::EcdsaSha384, &long[1..]);
+        assert_eq!(only, Some(Input::Message));
         let rsa = KeyKind::Rsa { bits: 2048 };
         let (scheme, both) = (Scheme::RsaPkcs1Sha256, [CKM_RSA_PKCS, CKM_SHA256_RSA_PKCS]);
         assert_eq!(plan(rsa, scheme, &both), Some(Input::Message));

@@ -28,6 +28,9 @@ const TOUCH_AFTER: Duration = Duration::from_millis(1000);
 /// Signatures that take less need no one who looks at the clock meanwhile.
 const QUICK: Duration = Duration::from_millis(200);
 
+/// Beside a signature that took this long, it does not show whether it is verified too.
+const WORTH_VERIFYING: Duration = Duration::from_millis(5);
+
 /// A key in a token.
 pub struct TokenSigner {
     module: Arc<Module>,
@@ -171,6 +174,12 @@ impl TokenSigner {
         self.reopen()
     }
 
+    /// Has the module forget what it remembers. The next signature finds out whether that worked.
+    fn begin_anew(&mut self) {
+        self.live = None;
+        let _ = self.module.reinitialize(self.module.generation());
+    }
+
     fn attempt(
         &mut self,
         scheme: Scheme,
@@ -216,17 +225,30 @@ impl TokenSigner {
         };
         let (result, took) = sign(live, data, place, watched);
         self.is_quick = took < QUICK;
-        let len = result.map_err(failed)?;
+        let len = match result {
+            // The session was logged in a moment ago: what a card calls so is a touch that did not come.
+            Err(error) if error.is(CKR_USER_NOT_LOGGED_IN) && took >= TOUCH_AFTER => {
+                return Err(SignError::NotTouched.into());
+            }
+            result => result.map_err(failed)?,
+        };
         let len = if is_ec {
             let bare = bare.get(..len).unwrap_or_default();
             write_ecdsa(self.kind, bare, out)?
         } else {
             len
         };
-        if self.is_assumed {
+        if self.is_assumed || took >= WORTH_VERIFYING {
             let signature = out.get(..len).unwrap_or_default();
-            signature::verify(&self.public_key, scheme, message, signature)
-                .map_err(|_| SignError::WrongKey)?;
+            if signature::verify(&self.public_key, scheme, message, signature).is_err() {
+                // A module may carry on with another card in the reader, without a word, and show what
+                // it remembers of the first.
+                self.begin_anew();
+                return Err(match self.is_assumed {
+                    true => SignError::WrongKey.into(),
+                    false => SignError::KeyGone.into(),
+                });
+            }
             self.is_assumed = false;
         }
         Ok(len)
@@ -312,6 +334,11 @@ impl Signer for TokenSigner {
         }
         // The next call begins with a new session.
         self.live = None;
+        if is_refusal(&first) {
+            // Yubico's module (2.2) may keep the card to itself after that: every other program would
+            // have to wait until C_Finalize.
+            self.begin_anew();
+        }
         Err(sign_error(&first))
     }
 }
@@ -338,6 +365,14 @@ fn is_recoverable(error: &TokenError) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether the token refused a PIN just now.
+fn is_refusal(error: &TokenError) -> bool {
+    let TokenError::Pin { problem, .. } = error else {
+        return false;
+    };
+    matches!(problem, PinProblem::Refused)
 }
 
 /// What C_GetSlotList would say of a token that is not there, if it spoke of single tokens.
