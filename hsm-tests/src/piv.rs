@@ -48,6 +48,9 @@ pub struct Card {
     _owned: Option<TempDir>,
 }
 
+/// A card that lies somewhere else.
+pub struct TakenAway(Vec<u8>);
+
 impl Card {
     /// A new card, inserted, for programs that are told where it is ([`Self::command`],
     /// [`Self::configure`]).
@@ -134,9 +137,22 @@ impl Card {
         self.wait_for_card(false);
     }
 
-    /// Makes another card of it: the next one inserted has nothing in common with this one.
-    pub fn forget(&self) {
-        fs::remove_file(self.folder.join("card/card.json")).expect("the card has a state");
+    /// Takes the card out, and away: the next one inserted is another one.
+    pub fn take_away(&mut self) -> TakenAway {
+        self.remove();
+        let state = self.state();
+        let taken = TakenAway(fs::read(&state).expect("the card has a state"));
+        fs::remove_file(state).expect("it was just read");
+        taken
+    }
+
+    /// The next card inserted is that one again.
+    pub fn bring_back(&self, card: TakenAway) {
+        fs::write(self.state(), card.0).expect("the card's folder can be written to");
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.join("card/card.json")
     }
 
     /// From now on this finger is asked for touches; without one nobody touches the card.

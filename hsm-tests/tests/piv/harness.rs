@@ -101,10 +101,13 @@ fn it_is_the_same_card_when_it_is_inserted_again() {
     card.insert();
     assert_eq!(card.serial(), serial);
 
-    card.remove();
-    card.forget();
+    let first = card.take_away();
     card.insert();
     assert_ne!(card.serial(), serial);
+    card.remove();
+    card.bring_back(first);
+    card.insert();
+    assert_eq!(card.serial(), serial);
 }
 
 #[test]

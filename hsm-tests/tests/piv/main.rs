@@ -1,4 +1,6 @@
 //! Keys in the PIV application of a YubiKey: a virtual one, through Yubico's module and OpenSC's.
 
+mod filled;
 mod harness;
+mod local;
 mod provision;
