@@ -7,6 +7,7 @@
 pub mod alone;
 pub mod contract;
 pub mod fault;
+pub mod hub;
 pub mod lab;
 pub mod operator;
 pub mod p11_kit;
@@ -18,6 +19,7 @@ pub mod tls_server;
 
 pub use alone::alone;
 pub use fault::FaultModule;
+pub use hub::Hub;
 pub use lab::{Device, Lab};
 pub use operator::StoredPin;
 pub use piv::Card;

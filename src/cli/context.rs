@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::string::String;
+use std::sync::OnceLock;
 use std::time::SystemTime;
 use std::vec::Vec;
 use std::{env, format, io};
@@ -95,17 +96,35 @@ impl Console {
     }
 }
 
+/// Standard output, where a module that is loaded into this process must not write to it.
+static STDOUT: OnceLock<File> = OnceLock::new();
+
+/// Keeps standard output for [`print`] alone: whatever else writes to it, as some PKCS#11 modules do,
+/// comes out on standard error.
+///
+/// # Errors
+/// [`io::Error`] if descriptors are short.
+#[cfg(feature = "pkcs11")]
+pub fn reserve_stdout() -> io::Result<()> {
+    if STDOUT.get().is_none() {
+        let stdout = io::stdout().as_fd().try_clone_to_owned()?;
+        rustix::stdio::dup2_stdout(io::stderr())?;
+        STDOUT.get_or_init(|| stdout.into());
+    }
+    Ok(())
+}
+
 /// Writes a command's result to standard output, in one piece. It may be a secret: no buffer keeps a
 /// copy.
 ///
 /// # Errors
 /// [`CliError`] if it cannot be written.
 pub fn print(bytes: &[u8]) -> Result<(), CliError> {
-    let stdout = io::stdout();
-    let written = stdout
-        .as_fd()
-        .try_clone_to_owned()
-        .and_then(|stdout| File::from(stdout).write_all(bytes));
+    let stdout = match STDOUT.get() {
+        Some(stdout) => stdout.try_clone(),
+        None => io::stdout().as_fd().try_clone_to_owned().map(File::from),
+    };
+    let written = stdout.and_then(|mut stdout| stdout.write_all(bytes));
     written.map_err(|error| {
         CliError::new(
             Exit::Internal,

@@ -126,7 +126,7 @@ fn in_token(
     let plan = &key.plan.token;
     let mut operator = plan.operator(&[Some(place)], context.console);
     let made = plan
-        .tokens(plan.module_of(Some(place)))?
+        .tokens(&[Some(place)])?
         .generate(&request, &mut operator)
         .map_err(|error| token::error(&error))?;
     Ok(format!("{}", key.uri_of(made.uri)))

@@ -80,8 +80,8 @@ pub fn signature(error: SignError, plan: &IdentityPlan) -> CliError {
     let (exit, remedy) = match error {
         SignError::PinNeeded => (
             Exit::Pin,
-            "say where it comes from: --password-source (or pin-source= in the URI); a PIN from fd:… \
-             is there once, and --reuse-pin lets it serve for each signature",
+            "say where it comes from: --password-source (or pin-source= in the URI) with \
+             file:…|env:…|cred:…|cmd:…, which can be read again",
         ),
         SignError::PinRefused => (
             Exit::Pin,
@@ -91,6 +91,10 @@ pub fn signature(error: SignError, plan: &IdentityPlan) -> CliError {
         SignError::PinLocked => (
             Exit::Pin,
             "unblock it with the token's own tool and its PUK or SO PIN",
+        ),
+        SignError::WrongKey => (
+            Exit::Key,
+            "give the certificate that was issued for this private key",
         ),
         SignError::KeyGone => (Exit::Key, "`keystead token list` shows what there is"),
         SignError::TimedOut => (

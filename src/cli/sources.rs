@@ -61,7 +61,6 @@ impl fmt::Display for Origin {
 
 impl Found {
     /// What stands on the command line without a flag.
-    #[allow(dead_code, reason = "for the commands that take a key as an argument")]
     pub fn argument(name: &'static str, value: OsString) -> Self {
         Self {
             setting: Setting::Key,

@@ -1,5 +1,7 @@
 //! Keys in PKCS#11 tokens: modules and tools that were not written here.
 
+mod cli;
+mod cli_pin;
 mod commands;
 mod contract;
 mod fault_module;

@@ -289,33 +289,56 @@ impl Search<'_> {
         uri: Option<&Uri>,
         leaves: &[Wanted],
     ) -> Result<Found, TokenError> {
-        let mut wanted = Vec::new();
+        // In this order; what is in one line counts alike.
+        let mut wanted: [Vec<Uri>; 3] = Default::default();
         match uri {
-            Some(uri) => wanted.push(uri.clone()),
+            Some(uri) => wanted[0].push(uri.clone()),
             None => {
                 let by_id = leaves.iter().filter(|leaf| !leaf.id.is_empty());
-                wanted.extend(by_id.map(|leaf| Uri {
+                wanted[0].extend(by_id.map(|leaf| Uri {
                     id: Some(leaf.id.clone()),
                     ..Uri::default()
                 }));
                 let by_label = leaves.iter().filter(|leaf| !leaf.label.is_empty());
-                wanted.extend(by_label.map(|leaf| Uri {
+                wanted[1].extend(by_label.map(|leaf| Uri {
                     object: Some(leaf.label.clone()),
                     ..Uri::default()
                 }));
-                wanted.push(Uri::default());
+                wanted[2].push(Uri::default());
             }
         }
         let asked = uri.cloned().unwrap_or_default();
         let mut problem = None;
-        for uri in &wanted {
-            match self.key_of(session, slot, uri, leaves) {
-                Ok(Some(found)) => return Ok(found),
-                Ok(None) => {}
-                Err(error @ (TokenError::KeyMismatch { .. } | TokenError::Key { .. })) => {
-                    problem.get_or_insert(error);
+        for alike in &wanted {
+            let mut hits: Vec<Found> = Vec::new();
+            for uri in alike {
+                match self.key_of(session, slot, uri, leaves) {
+                    Ok(Some(found)) => {
+                        if !hits
+                            .iter()
+                            .any(|hit| same_key(&hit.public_key, &found.public_key))
+                        {
+                            hits.push(found);
+                        }
+                    }
+                    Ok(None) => {}
+                    Err(error @ (TokenError::KeyMismatch { .. } | TokenError::Key { .. })) => {
+                        problem.get_or_insert(error);
+                    }
+                    Err(error) => return Err(error),
                 }
-                Err(error) => return Err(error),
+            }
+            if hits.len() > 1 {
+                // Several certificates match, and the key of each is here.
+                let matches = hits
+                    .iter()
+                    .map(|hit| hit.key.uri(token_uri(slot)))
+                    .collect();
+                let uri = token_uri(slot);
+                return Err(several_objects(&uri, ObjectClass::Private, matches));
+            }
+            if let Some(found) = hits.pop() {
+                return Ok(found);
             }
         }
         if let Some(error) = problem {

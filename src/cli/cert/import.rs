@@ -168,7 +168,7 @@ fn into_token(
     let plan = &key.plan.token;
     let mut operator = plan.operator(&[Some(place)], context.console);
     let uri = plan
-        .tokens(plan.module_of(Some(place)))?
+        .tokens(&[Some(place)])?
         .store(&request, &mut operator)
         .map_err(|error| token::error(&error))?;
     if certificates.len() > 1 {

@@ -10,7 +10,7 @@ use super::error;
 use super::place::TokenPlace;
 use crate::backend::chain;
 use crate::backend::file::{self, Warning};
-use crate::backend::pkcs11::{FoundCertificate, Leaf, OpenKey, OpenedKey, TokenError, Uri};
+use crate::backend::pkcs11::{FoundCertificate, Leaf, OpenKey, OpenedKey, Uri};
 use crate::backend::{BoxedSigner, Identity};
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit};
@@ -112,14 +112,13 @@ fn open_key(
     leaf: Leaf,
     context: &Context<'_>,
 ) -> Result<OpenedKey, CliError> {
-    let module = plan.token.module_of(key.or(certificate));
     let operator = plan.token.operator(&[key, certificate], context.console);
     let request = OpenKey {
         key: key.map(|key| key.uri.clone()),
         leaf,
         require_hardware: plan.require_hardware,
     };
-    let mut tokens = plan.token.tokens(module)?;
+    let mut tokens = plan.token.tokens(&[key, certificate])?;
     let opened = tokens
         .open(&request, Box::new(operator))
         .map_err(|failed| error(&failed))?;
@@ -143,7 +142,7 @@ impl Certificates {
         place: &TokenPlace,
         context: &Context<'_>,
     ) -> Result<Self, CliError> {
-        let mut tokens = plan.token.tokens(plan.token.module_of(Some(place)))?;
+        let mut tokens = plan.token.tokens(&[Some(place)])?;
         let mut operator = plan.token.operator(&[Some(place)], context.console);
         let mut find = |uri: &Uri| {
             tokens
@@ -169,7 +168,7 @@ impl Certificates {
             .collect()
     }
 
-    /// The identity of `signer` and the one of these certificates that is for its key.
+    /// The identity of `signer` and the newest of these certificates that are for its key.
     fn identity(
         mut self,
         plan: &IdentityPlan,
@@ -182,15 +181,7 @@ impl Certificates {
             certificate.is_ok_and(|leaf| same_key(leaf.public_key, signer.public_key()))
         });
         let name = place.uri.to_string();
-        let ders = self.matching_der();
-        if ders.iter().any(|der| *der != ders[0]) {
-            return Err(error(&TokenError::SeveralObjects {
-                uri: Box::new(place.uri.clone()),
-                what: "certificate".into(),
-                matches: self.matching.into_iter().map(|found| found.uri).collect(),
-            }));
-        }
-        let certificates = with_issuers(ders, self.all, signer.public_key());
+        let certificates = with_issuers(self.matching_der(), self.all, signer.public_key());
         join(plan, &name, certificates, signer, context)
     }
 }

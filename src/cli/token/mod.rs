@@ -13,12 +13,14 @@ use std::boxed::Box;
 use std::path::{Path, PathBuf};
 use std::string::{String, ToString as _};
 use std::vec::Vec;
+use std::{env, format, io};
 
 use self::place::TokenPlace;
-use super::context::{Console, Context};
+use super::context::{self, Console, Context};
 use super::error::{CliError, Exit};
 use super::plan;
 use super::sources::Sources;
+use crate::backend::isolated::{self, Isolated, Starter};
 use crate::backend::pkcs11::{Access, Local, TokenError, Tokens};
 use crate::backend::secret::{self, SecretSource};
 use crate::host::config::Setting;
@@ -79,23 +81,39 @@ impl TokenPlan {
         named.unwrap_or(&self.module)
     }
 
-    /// What reaches the tokens of a module.
+    /// What reaches the tokens of a module: of the one that the first of `places` has. What starts
+    /// programs hands on none of the PINs.
     ///
     /// # Errors
-    /// [`CliError`] if there is no process to isolate the module in.
-    pub fn tokens(&self, module: &Path) -> Result<Box<dyn Tokens>, CliError> {
+    /// [`CliError`] if there is no process to load the module in.
+    pub fn tokens(&self, places: &[Option<&TokenPlace>]) -> Result<Box<dyn Tokens>, CliError> {
+        let module = self.module_of(places.iter().copied().flatten().next());
         let access = Access {
             module: module.into(),
             state: self.state.clone(),
             reuse_pin: self.reuse_pin,
             timeout: self.timeout,
         };
-        if self.isolate {
-            return Err(CliError::usage(
-                "not built yet: modules in a process of their own (--isolate)",
-                "leave --isolate out",
-            ));
+        let failed = |what: &str, error: io::Error| {
+            CliError::new(Exit::Internal, format!("{what}: {error}"), "")
+        };
+        if self.isolate || isolated::REQUIRED {
+            let this = env::current_exe()
+                .map_err(|error| failed("the program does not know its own file", error))?;
+            let named = places
+                .iter()
+                .flatten()
+                .filter_map(|place| place.pin.as_ref());
+            let without: Vec<String> = named
+                .chain(&self.pin)
+                .filter_map(SecretSource::variable)
+                .map(String::from)
+                .collect();
+            let starter = Starter::direct(Starter::beside(&this), &without);
+            return Ok(Box::new(Isolated::new(starter, access)));
         }
+        context::reserve_stdout()
+            .map_err(|error| failed("standard output cannot be kept from the module", error))?;
         Ok(Box::new(Local::new(access)))
     }
 

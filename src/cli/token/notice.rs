@@ -27,7 +27,9 @@ pub fn say(notice: &Notice, program: &[String], without: &[String], console: Con
         .args(arguments)
         .arg(&text)
         .stdin(Stdio::null())
-        .stdout(Stdio::null());
+        .stdout(Stdio::null())
+        // Whoever reads our errors to their end does not wait for it.
+        .stderr(Stdio::null());
     for name in without {
         command.env_remove(name);
     }

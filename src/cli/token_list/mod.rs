@@ -81,7 +81,7 @@ fn list_tokens(matches: &ArgMatches, context: &Context<'_>) -> Result<String, Cl
     let module = plan.token.module_of(place);
     let has_pin = plan.token.pin.is_some() || place.is_some_and(|place| place.pin.is_some());
 
-    let mut tokens = plan.token.tokens(module)?;
+    let mut tokens = plan.token.tokens(&[place])?;
     let mut operator = plan.token.operator(&[place], context.console);
     let mut inventory = |login| {
         let found = tokens.inventory(&uri, login, &mut operator);
