@@ -119,6 +119,31 @@ fn a_key_and_its_certificate_through_yubicos_module() {
 }
 
 #[test]
+fn a_key_is_made_in_a_slot_that_is_named_and_free() {
+    Card::in_process(|card| {
+        let mut tokens = tokens(&card, YKCS11);
+        for uri in ["pkcs11:object=hub", "pkcs11:id=%01%02", "pkcs11:id=%19"] {
+            let request = pair(uri, KeyAlgorithm::P256, PinRole::SecurityOfficer);
+            let error = tokens.generate(&request, &mut Stored).unwrap_err();
+            assert!(error.to_string().contains("%01 for 9a"), "{error}");
+        }
+        let mut request = pair(
+            "pkcs11:id=%01",
+            KeyAlgorithm::P256,
+            PinRole::SecurityOfficer,
+        );
+        tokens.generate(&request, &mut Stored).unwrap();
+        // It would be overwritten, which no flag allows.
+        request.allow_duplicate = true;
+        let error = tokens.generate(&request, &mut Stored).unwrap_err();
+        assert!(
+            matches!(error, TokenError::Exists { unless: None, .. }),
+            "{error:?}"
+        );
+    });
+}
+
+#[test]
 fn what_opensc_cannot_do_names_a_tool_that_can() {
     Card::in_process(|card| {
         let mut tokens = tokens(&card, OPENSC);

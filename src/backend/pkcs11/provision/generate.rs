@@ -41,8 +41,13 @@ pub fn generate(
 ) -> Result<GeneratedKey, TokenError> {
     let mut bench = Workbench::open(tokens, &request.uri, request.role, operator)?;
     bench.check_mechanism(request.algorithm)?;
-    if !request.allow_duplicate {
-        bench.check_free(&request.uri)?;
+    let is_yubikey = Family::of(&bench.slot) == Family::YubiKey;
+    if is_yubikey {
+        bench.check_piv_slot(&request.uri)?;
+    }
+    // A YubiKey would overwrite the key that is there.
+    if is_yubikey || !request.allow_duplicate {
+        bench.check_free(&request.uri, !is_yubikey)?;
     }
     let label = request.uri.object.as_deref();
     let (pair, id) = bench.make_named(request.algorithm, label, request.uri.id.as_deref())?;
@@ -76,8 +81,21 @@ impl Workbench<'_> {
         Err(unsupported(&self.slot, what, None, remedy))
     }
 
+    /// Asserts that the CKA_ID is a slot's: of a longer one ykcs11 takes the first byte, and no other.
+    fn check_piv_slot(&self, uri: &Uri) -> Result<(), TokenError> {
+        if let Some([0x01..=0x18]) = uri.id.as_deref() {
+            return Ok(());
+        }
+        Err(TokenError::Key {
+            uri: Box::new(uri.without_query()),
+            reason: "a YubiKey's key is made in a slot, which its id says: %01 for 9a, %02 for 9c, %03 for 9d, \
+                     %04 for 9e, %05 to %18 for 82 to 95"
+                .into(),
+        })
+    }
+
     /// Asserts that neither the CKA_ID nor the label is some other key's: a name has to decide.
-    fn check_free(&self, uri: &Uri) -> Result<(), TokenError> {
+    fn check_free(&self, uri: &Uri, is_allowed: bool) -> Result<(), TokenError> {
         let names = [
             Uri {
                 id: uri.id.clone(),
@@ -97,7 +115,7 @@ impl Workbench<'_> {
             if let Some(key) = taken.first() {
                 return Err(TokenError::Exists {
                     uri: Box::new(key.uri(token_uri(&self.slot))),
-                    unless: Some(String::from("--allow-duplicate")),
+                    unless: is_allowed.then(|| String::from("--allow-duplicate")),
                 });
             }
         }
