@@ -105,7 +105,10 @@ fn refuse_soft_key(plan: &IdentityPlan, path: &Path) -> Result<(), CliError> {
 }
 
 /// The password of a key file, from wherever the plan says.
-fn password(plan: &IdentityPlan, key: &Path) -> Result<Option<Secret>, SecretError> {
+///
+/// # Errors
+/// [`SecretError`], if its source cannot be read.
+pub fn password(plan: &IdentityPlan, key: &Path) -> Result<Option<Secret>, SecretError> {
     let Some(source) = &plan.password else {
         return Ok(None);
     };

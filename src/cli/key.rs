@@ -15,7 +15,7 @@ use super::place::Place;
 use super::subject_key::{self, SubjectKey};
 #[cfg(feature = "pkcs11")]
 use super::token::{self, place::TokenPlace};
-use super::{new_file, parse};
+use super::{identity, new_file, parse};
 use crate::backend::file::{GenerateError, KeyType, PrivateKey};
 #[cfg(feature = "pkcs11")]
 use crate::backend::pkcs11::{GenerateKey, KeyAlgorithm};
@@ -26,8 +26,8 @@ pub const ABOUT: &str = "Make a private key, in a token or in a file";
 
 const DETAILS: &str = "\
 In a token the key is sensitive and not extractable; object= and id= of the URI become its label and \
-CKA_ID. What is printed is the new key's whole URI. A file is new, PKCS#8 in PEM, not encrypted, for its \
-owner alone.
+CKA_ID. What is printed is the new key's whole URI. A file is new, PKCS#8 in PEM for its owner alone, and \
+encrypted if --password-source says with what.
 
 For example:
     keystead key generate 'pkcs11:token=hsm;object=hub-17' --pin-source file:/run/pin
@@ -80,7 +80,7 @@ fn make(matches: &ArgMatches, context: &Context<'_>) -> Result<String, CliError>
     let kind = matches.get_one("type").copied().unwrap_or_default();
     match &key.place {
         Place::File(path) => {
-            in_file(path, kind)?;
+            in_file(&key, path, kind)?;
             Ok(format!("{}", path.display()))
         }
         #[cfg(feature = "pkcs11")]
@@ -91,8 +91,20 @@ fn make(matches: &ArgMatches, context: &Context<'_>) -> Result<String, CliError>
     }
 }
 
-fn in_file(path: &Path, kind: KeyType) -> Result<(), CliError> {
+fn in_file(key: &SubjectKey, path: &Path, kind: KeyType) -> Result<(), CliError> {
     new_file::check(path)?;
+    let password = identity::password(&key.plan, path)
+        .map_err(|error| CliError::new(Exit::Pin, format!("{error}"), ""))?;
+    if password
+        .as_ref()
+        .is_some_and(|password| password.expose().is_empty())
+    {
+        return Err(CliError::new(
+            Exit::Pin,
+            "the password for the new key is empty",
+            "without a password source the key is not encrypted",
+        ));
+    }
     let failed = |error: GenerateError| {
         let remedy = match error {
             GenerateError::NotBuilt(kind) => format!(
@@ -105,7 +117,11 @@ fn in_file(path: &Path, kind: KeyType) -> Result<(), CliError> {
         CliError::new(Exit::Key, format!("{error}"), remedy)
     };
     let key = PrivateKey::generate(kind).map_err(failed)?;
-    let pem = key.to_pem().map_err(failed)?;
+    let pem = match password {
+        Some(password) => key.to_encrypted_pem(&password),
+        None => key.to_pem(),
+    };
+    let pem = pem.map_err(failed)?;
     new_file::write(path, pem.as_bytes(), Access::Owner)
 }
 

@@ -188,6 +188,31 @@ fn encrypted_keys_and_keys_of_identities() {
 }
 
 #[test]
+fn new_keys_are_encrypted_with_a_password() {
+    let desk = Desk::new();
+    desk.0.write("password", "secret\n");
+    for kind in ["ec-p256", "ec-p521", "rsa-2048"] {
+        let key = format!("{kind}.key");
+        desk.done(&format!(
+            "key generate {key} --type {kind} --password-source file:password"
+        ));
+        let text = desk.0.read(&key);
+        assert!(text.starts_with(b"-----BEGIN ENCRYPTED PRIVATE KEY-----"));
+        desk.0
+            .openssl(&format!("pkey -in {key} -passin pass:secret -noout -check"));
+        desk.done(&format!(
+            "cert request {key} --subject CN=hub --password-source file:password"
+        ));
+    }
+    desk.0.write("empty", "\n");
+    desk.run("key generate hub.key --password-source file:empty")
+        .failed(4, "empty");
+    desk.run("key generate hub.key --password-source file:none")
+        .failed(4, "none");
+    assert!(!desk.names().contains(&"hub.key".to_owned()));
+}
+
+#[test]
 fn what_is_wrong_with_a_request_is_said() {
     let desk = Desk::new();
     desk.done("key generate hub.key");

@@ -6,6 +6,7 @@ use std::string::String;
 use der::Encode as _;
 use der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
 use pkcs8::der::pem::LineEnding;
+use pkcs8::pkcs5::{pbes2, scrypt};
 use pkcs8::spki::AlgorithmIdentifierRef;
 use pkcs8::{PrivateKeyInfoRef, SecretDocument};
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -15,6 +16,7 @@ use zeroize::Zeroizing;
 
 use super::private_key;
 use crate::backend::BoxedSigner;
+use crate::backend::secret::Secret;
 use crate::core::x509::oid;
 
 /// The kinds of keys that can be made.
@@ -110,6 +112,28 @@ impl PrivateKey {
         self.0
             .to_pem("PRIVATE KEY", LineEnding::LF)
             .map_err(|_| GenerateError::Encoding)
+    }
+
+    /// The key as a PEM block `ENCRYPTED PRIVATE KEY`: AES-256 under a key that scrypt derives from the
+    /// password, at the cost that OpenSSL reads at most by default.
+    ///
+    /// # Errors
+    /// [`GenerateError::Random`] and [`GenerateError::Encoding`].
+    pub fn to_encrypted_pem(&self, password: &Secret) -> Result<Zeroizing<String>, GenerateError> {
+        let (mut salt, mut iv) = ([0; 16], [0; 16]);
+        random(&mut salt)?;
+        random(&mut iv)?;
+        let encrypt = || {
+            let cost = scrypt::Params::new(14, 8, 1).ok()?;
+            let parameters = pbes2::Parameters::generate_scrypt_aes256cbc(cost, &salt, iv).ok()?;
+            let key = PrivateKeyInfoRef::try_from(self.as_der()).ok()?;
+            let encrypted = key.encrypt_with_params(parameters, password.expose());
+            encrypted
+                .ok()?
+                .to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF)
+                .ok()
+        };
+        encrypt().ok_or(GenerateError::Encoding)
     }
 
     /// What signs with the key.
