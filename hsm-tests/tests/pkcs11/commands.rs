@@ -282,6 +282,25 @@ fn a_pin_is_tried_on_one_token_alone() {
     assert_eq!(desk.run("token list hub.pem").code, Some(2));
 }
 
+/// The module in a process of its own changes nothing.
+#[test]
+fn all_of_it_in_a_process_of_its_own() {
+    let desk = Desk::new("isolated");
+    let key = desk.done("key generate pkcs11:token=isolated;object=hub --isolate");
+    let request = format!("cert request {key} --subject CN=hub --out hub.csr --isolate");
+    desk.done(&request);
+    desk.openssl("req -in hub.csr -verify -noout");
+    desk.run("ca init").success();
+    desk.run("ca issue --csr hub.csr --cert hub.pem").success();
+    let uri = desk.done(&format!("cert import {key} hub.pem --isolate"));
+    let shown = desk.run(&format!("cert show {uri} --isolate")).success();
+    assert!(shown.contains("CN=hub"), "{shown}");
+    let list = "token list pkcs11:token=isolated --json";
+    assert_eq!(desk.done(&format!("{list} --isolate")), desk.done(list));
+    let error = desk.refused("key generate pkcs11:token=isolated;object=hub --isolate", 3);
+    assert!(error.contains("--allow-duplicate"), "{error}");
+}
+
 /// From nothing to an object in S3, with a key that never was anywhere but in its token, and no other
 /// tool until the AWS command line.
 #[test]

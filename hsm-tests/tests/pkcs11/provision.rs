@@ -4,36 +4,28 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use hsm_tests::contract::{Bench as _, Nss};
 use hsm_tests::fault::{Effect, Fault, When, sys};
-use hsm_tests::softhsm::{MODULE, PIN, SoftHsm};
-use hsm_tests::{FaultModule, lab};
+use hsm_tests::operator::StoredPin;
+use hsm_tests::softhsm::{MODULE, SoftHsm};
+use hsm_tests::{FaultModule, alone, lab, p11_kit};
 use keystead::backend::pkcs11::{
-    Access, GenerateKey, KeyAlgorithm, Leaf, Local, Notice, OpenKey, Operator, PinRequest, PinRole,
-    StoreCertificate, TokenError, Tokens as _, Uri,
+    Access, GenerateKey, KeyAlgorithm, Leaf, Local, OpenKey, PinRole, StoreCertificate, TokenError,
+    Tokens as _, Uri,
 };
-use keystead::backend::secret::{Secret, SecretError};
 use keystead::backend::signature::verify;
 use keystead::ca::{Authority, KeyType, Template, Usage, Validity};
 use keystead::core::key::{MAX_SIGNATURE_LEN, Signer as _};
 use keystead::host::pkix::Subject;
 
-/// A stored PIN.
-struct Stored;
-
-impl Operator for Stored {
-    fn pin(&mut self, _: &PinRequest) -> Result<Option<Secret>, SecretError> {
-        Ok(Some(Secret::new(PIN.into())))
-    }
-    fn is_person(&self) -> bool {
-        false
-    }
-    fn notify(&mut self, _: &Notice) {}
+fn tokens(hsm: &SoftHsm, module: &Path) -> Local {
+    open(hsm.folder(), module)
 }
 
-fn tokens(hsm: &SoftHsm, module: &Path) -> Local {
+fn open(folder: &Path, module: &Path) -> Local {
     Local::new(Access {
         module: module.into(),
-        state: Some(hsm.folder().join("state")),
+        state: Some(folder.join("state")),
         reuse_pin: false,
         timeout: Duration::from_secs(30),
     })
@@ -80,13 +72,15 @@ fn every_kind_is_made_and_signs() {
                 &format!("pkcs11:token=kinds;object=key%20{index}"),
                 algorithm,
             );
-            let made = tokens.generate(&request, &mut Stored).unwrap();
+            let made = tokens.generate(&request, &mut StoredPin).unwrap();
             assert_eq!(made.uri.object.as_deref(), Some(&*label));
             let id = made.uri.id.clone().unwrap();
             assert_eq!(id.len(), 20);
             assert_eq!(made.uri.serial.as_deref(), Some(&*hsm.serial));
 
-            let mut opened = tokens.open(&key_of(&made.uri), Box::new(Stored)).unwrap();
+            let mut opened = tokens
+                .open(&key_of(&made.uri), Box::new(StoredPin))
+                .unwrap();
             assert_eq!(opened.warnings, []);
             assert_eq!(opened.signer.public_key(), made.public_key);
             let scheme = opened.signer.key().roles_anywhere_scheme();
@@ -132,7 +126,7 @@ fn a_name_that_is_taken_is_refused() {
     SoftHsm::in_process("taken", |hsm| {
         let mut tokens = tokens(&hsm, MODULE.as_ref());
         let first = pair("pkcs11:token=taken;object=hub;id=%01", KeyAlgorithm::P256);
-        let made = tokens.generate(&first, &mut Stored).unwrap();
+        let made = tokens.generate(&first, &mut StoredPin).unwrap();
         assert_eq!(made.uri.id.as_deref(), Some(&[1][..]));
         for uri in [
             "pkcs11:token=taken;object=hub",
@@ -140,7 +134,7 @@ fn a_name_that_is_taken_is_refused() {
             "pkcs11:token=taken;id=%01",
         ] {
             let error = tokens
-                .generate(&pair(uri, KeyAlgorithm::P256), &mut Stored)
+                .generate(&pair(uri, KeyAlgorithm::P256), &mut StoredPin)
                 .unwrap_err();
             assert!(
                 matches!(&error, TokenError::Exists { .. }),
@@ -152,15 +146,18 @@ fn a_name_that_is_taken_is_refused() {
             allow_duplicate: true,
             ..pair("pkcs11:token=taken;object=hub", KeyAlgorithm::P256)
         };
-        let other = tokens.generate(&again, &mut Stored).unwrap();
+        let other = tokens.generate(&again, &mut StoredPin).unwrap();
         assert_ne!(other.uri, made.uri);
 
         // A key without any name is named by what it is.
         let made = tokens
-            .generate(&pair("pkcs11:token=taken", KeyAlgorithm::P384), &mut Stored)
+            .generate(
+                &pair("pkcs11:token=taken", KeyAlgorithm::P384),
+                &mut StoredPin,
+            )
             .unwrap();
         assert_eq!(made.uri.object, None);
-        assert!(tokens.open(&key_of(&made.uri), Box::new(Stored)).is_ok());
+        assert!(tokens.open(&key_of(&made.uri), Box::new(StoredPin)).is_ok());
     });
 }
 
@@ -171,7 +168,7 @@ fn which_token_has_to_be_clear() {
         let mut tokens = tokens(&hsm, MODULE.as_ref());
         let mut refused = |uri| {
             tokens
-                .generate(&pair(uri, KeyAlgorithm::P256), &mut Stored)
+                .generate(&pair(uri, KeyAlgorithm::P256), &mut StoredPin)
                 .unwrap_err()
         };
         let error = refused("pkcs11:object=hub");
@@ -195,7 +192,7 @@ fn a_failure_on_the_way_leaves_nothing() {
                 Effect::Return(sys::CKR_DEVICE_ERROR),
             ));
             let request = pair("pkcs11:token=nothing;object=hub", KeyAlgorithm::P256);
-            let error = tokens.generate(&request, &mut Stored).unwrap_err();
+            let error = tokens.generate(&request, &mut StoredPin).unwrap_err();
             let says = format!("{function}: CKR_DEVICE_ERROR");
             assert!(error.to_string().contains(&says), "{error}");
             module.heal();
@@ -208,7 +205,7 @@ fn a_failure_on_the_way_leaves_nothing() {
             Effect::Return(sys::CKR_ATTRIBUTE_READ_ONLY),
         ));
         let request = pair("pkcs11:token=nothing;object=hub", KeyAlgorithm::P256);
-        let made = tokens.generate(&request, &mut Stored).unwrap();
+        let made = tokens.generate(&request, &mut StoredPin).unwrap();
         assert_eq!(made.uri.id.as_ref().map(Vec::len), Some(20));
         assert_eq!(objects(&hsm).matches("Private Key Object").count(), 1);
     });
@@ -225,7 +222,7 @@ fn what_a_module_cannot_do_names_a_tool_that_can() {
             Effect::Return(sys::CKR_FUNCTION_NOT_SUPPORTED),
         ));
         let request = pair("pkcs11:token=cannot;object=hub", KeyAlgorithm::P256);
-        let error = tokens.generate(&request, &mut Stored).unwrap_err();
+        let error = tokens.generate(&request, &mut StoredPin).unwrap_err();
         assert!(matches!(error, TokenError::Unsupported { .. }), "{error}");
         assert!(error.remedy().unwrap().contains("tool"), "{error}");
     });
@@ -274,7 +271,7 @@ fn certificates_are_stored_beside_their_keys() {
         let mut issuer = Issuer::new();
         let make = |tokens: &mut Local, label: &str| {
             let uri = format!("pkcs11:token=certificates;object={label}");
-            let made = tokens.generate(&pair(&uri, KeyAlgorithm::P256), &mut Stored);
+            let made = tokens.generate(&pair(&uri, KeyAlgorithm::P256), &mut StoredPin);
             made.unwrap()
         };
         let (hub, other) = (make(&mut tokens, "hub"), make(&mut tokens, "other"));
@@ -283,38 +280,38 @@ fn certificates_are_stored_beside_their_keys() {
         let second = issuer.certify(&hub.public_key);
 
         let wrong = certificate(&other.uri, &first, false);
-        let error = tokens.store(&wrong, &mut Stored).unwrap_err();
+        let error = tokens.store(&wrong, &mut StoredPin).unwrap_err();
         assert!(matches!(error, TokenError::KeyMismatch { .. }), "{error}");
 
         let uri = tokens
-            .store(&certificate(&hub.uri, &first, false), &mut Stored)
+            .store(&certificate(&hub.uri, &first, false), &mut StoredPin)
             .unwrap();
         assert_eq!(uri.id, hub.uri.id);
         assert_eq!(uri.object.as_deref(), Some("hub"));
         assert_eq!(stored(&hsm, &id), first);
         // The same again changes nothing; another one needs to be allowed.
-        let again = tokens.store(&certificate(&hub.uri, &first, false), &mut Stored);
+        let again = tokens.store(&certificate(&hub.uri, &first, false), &mut StoredPin);
         assert_eq!(again.unwrap(), uri);
         let error = tokens
-            .store(&certificate(&hub.uri, &second, false), &mut Stored)
+            .store(&certificate(&hub.uri, &second, false), &mut StoredPin)
             .unwrap_err();
         assert!(matches!(error, TokenError::Exists { .. }), "{error}");
         assert_eq!(stored(&hsm, &id), first);
         tokens
-            .store(&certificate(&hub.uri, &second, true), &mut Stored)
+            .store(&certificate(&hub.uri, &second, true), &mut StoredPin)
             .unwrap();
         assert_eq!(stored(&hsm, &id), second);
         assert_eq!(objects(&hsm).matches("Certificate Object").count(), 1);
 
         // All that the certificate says of itself is found by it.
-        let found = tokens.certificates(&uri, &mut Stored).unwrap();
+        let found = tokens.certificates(&uri, &mut StoredPin).unwrap();
         assert_eq!(found.len(), 1);
         let from_certificate = OpenKey {
             key: None,
             leaf: Leaf::Token(Box::new(uri)),
             require_hardware: false,
         };
-        let opened = tokens.open(&from_certificate, Box::new(Stored)).unwrap();
+        let opened = tokens.open(&from_certificate, Box::new(StoredPin)).unwrap();
         assert_eq!(opened.signer.public_key(), hub.public_key);
     });
 }
@@ -326,12 +323,12 @@ fn a_certificate_that_does_not_get_there_takes_none_away() {
         let mut tokens = tokens(&hsm, &module.path());
         let mut issuer = Issuer::new();
         let request = pair("pkcs11:token=kept;object=hub", KeyAlgorithm::P256);
-        let hub = tokens.generate(&request, &mut Stored).unwrap();
+        let hub = tokens.generate(&request, &mut StoredPin).unwrap();
         let id = hub.uri.id.clone().unwrap();
         let first = issuer.certify(&hub.public_key);
         let second = issuer.certify(&hub.public_key);
         tokens
-            .store(&certificate(&hub.uri, &first, false), &mut Stored)
+            .store(&certificate(&hub.uri, &first, false), &mut StoredPin)
             .unwrap();
 
         // A device that breaks, and one that has no room for two, and breaks then.
@@ -342,7 +339,7 @@ fn a_certificate_that_does_not_get_there_takes_none_away() {
             module.heal();
             module.fail(Fault::new("C_CreateObject", when, Effect::Return(code)));
             let replace = certificate(&hub.uri, &second, true);
-            let result = tokens.store(&replace, &mut Stored);
+            let result = tokens.store(&replace, &mut StoredPin);
             module.heal();
             match code {
                 sys::CKR_DEVICE_MEMORY => {
@@ -366,8 +363,50 @@ fn a_certificate_that_does_not_get_there_takes_none_away() {
             Effect::Return(sys::CKR_TEMPLATE_INCONSISTENT),
         ));
         let replace = certificate(&hub.uri, &first, true);
-        tokens.store(&replace, &mut Stored).unwrap_err();
+        tokens.store(&replace, &mut StoredPin).unwrap_err();
         module.heal();
         assert_eq!(stored(&hsm, &id), second);
+    });
+}
+
+/// A second, independent module, through p11-kit's proxy.
+#[test]
+fn nss_makes_keys_too() {
+    alone(Nss::surroundings, |folder| {
+        Nss::set_up(folder);
+        let mut tokens = open(folder, &p11_kit::proxy());
+        let mut issuer = Issuer::new();
+        for algorithm in [
+            KeyAlgorithm::P256,
+            KeyAlgorithm::P384,
+            KeyAlgorithm::Rsa(2048),
+        ] {
+            let request = pair("pkcs11:token=NSS%20Certificate%20DB", algorithm);
+            let made = tokens.generate(&request, &mut StoredPin).unwrap();
+            let mut opened = tokens
+                .open(&key_of(&made.uri), Box::new(StoredPin))
+                .unwrap();
+            assert_eq!(opened.warnings, []);
+            let scheme = opened.signer.key().roles_anywhere_scheme();
+            let mut signature = [0; MAX_SIGNATURE_LEN];
+            let len = opened.signer.sign(scheme, b"m", &mut signature).unwrap();
+            verify(&made.public_key, scheme, b"m", &signature[..len]).unwrap();
+            drop(opened);
+
+            let first = issuer.certify(&made.public_key);
+            let second = issuer.certify(&made.public_key);
+            let uri = tokens.store(&certificate(&made.uri, &first, false), &mut StoredPin);
+            let uri = uri.unwrap();
+            let error = tokens
+                .store(&certificate(&made.uri, &second, false), &mut StoredPin)
+                .unwrap_err();
+            assert!(matches!(error, TokenError::Exists { .. }), "{error}");
+            tokens
+                .store(&certificate(&made.uri, &second, true), &mut StoredPin)
+                .unwrap();
+            let found = tokens.certificates(&uri, &mut StoredPin).unwrap();
+            let found: Vec<_> = found.iter().map(|one| &one.der).collect();
+            assert_eq!(found, [&second]);
+        }
     });
 }

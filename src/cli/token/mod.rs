@@ -106,6 +106,7 @@ impl TokenPlan {
                 .filter_map(|place| place.pin.as_ref());
             let without: Vec<String> = named
                 .chain(&self.pin)
+                .chain(&self.security_officer)
                 .filter_map(SecretSource::variable)
                 .map(String::from)
                 .collect();
