@@ -42,7 +42,6 @@ use std::vec::Vec;
 
 use context::{Console, ProcessEnvironment};
 
-use crate::core::text::Printable;
 use crate::host::document;
 
 /// A subcommand. Only the one that is asked for builds its flags: starting has to be cheap, because
@@ -167,7 +166,7 @@ fn dispatch(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, C
         Some(near) => format!("did you mean `{near}`?"),
         None => "`keystead --help` lists the commands".into(),
     };
-    let what = format!("there is no command `{}`", Printable(&name));
+    let what = format!("there is no command `{}`", place::shown(&name));
     Err(CliError::usage(what, remedy))
 }
 

@@ -1,6 +1,6 @@
 //! From arguments to clap's matches, and from clap's errors to ours.
 
-use std::borrow::ToOwned as _;
+use std::borrow::{Cow, ToOwned as _};
 use std::ffi::OsString;
 use std::format;
 use std::string::{String, ToString as _};
@@ -55,11 +55,22 @@ pub fn usage_error(name: &str, error: &clap::Error) -> CliError {
 
 fn one_line(text: &str) -> String {
     let mut line = String::new();
-    for word in text.split_whitespace() {
+    for word in without_uri(text).split_whitespace() {
         if !line.is_empty() {
             line.push(' ');
         }
         line.push_str(word);
     }
     line
+}
+
+/// A URI in the wrong place, which clap quotes, may hold a PIN, wherever in it.
+fn without_uri(text: &str) -> Cow<'_, str> {
+    const SCHEME: &str = "pkcs11:";
+    let Some(start) = text.to_ascii_lowercase().find(SCHEME) else {
+        return text.into();
+    };
+    let (before, rest) = text.split_at(start);
+    let after = rest.rfind('\'').map_or("", |end| &rest[end..]);
+    format!("{before}{SCHEME}…{after}").into()
 }

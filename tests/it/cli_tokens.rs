@@ -125,3 +125,27 @@ fn a_key_in_a_file_is_no_hardware() {
     session(&["--key=none.key", "--require-hardware"])
         .failed(3, "none.key: --require-hardware takes no key from a file");
 }
+
+#[test]
+fn a_pin_in_the_wrong_place_is_not_repeated() {
+    let home = home(FILE);
+    let uri = "pkcs11:token=a b?pin-value=hunter2";
+    let quoted = "pkcs11:token=it's?pin-value=hunter2";
+    for arguments in [
+        &[uri][..],
+        &["token", uri],
+        &["key", quoted],
+        &["key", "generate", uri, uri],
+        &["cert", uri],
+        &["config", uri],
+        &["config", "check", uri],
+        &["credential-process", uri],
+        &["sign-string", "--format", uri],
+        &["sign-string", "--session-duration", uri],
+        &["help", uri],
+    ] {
+        let ran = run(&mut command(home.path(), arguments));
+        assert_eq!(ran.code, 2, "{arguments:?}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    }
+}

@@ -134,3 +134,87 @@ fn question(request: &PinRequest) -> String {
     };
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::pkcs11::TokenName;
+    use std::ffi::OsString;
+    use std::io::Write as _;
+    use std::os::fd::AsRawFd as _;
+    use std::{fs, io};
+
+    fn request(role: PinRole, state: PinState) -> PinRequest {
+        PinRequest {
+            token: TokenName {
+                label: "hub".into(),
+                manufacturer: "maker".into(),
+                model: "model".into(),
+                serial: "12".into(),
+            },
+            role,
+            state,
+            refused: false,
+        }
+    }
+
+    fn operator(user: &str) -> ConsoleOperator {
+        let pins = Pins {
+            user: Some(user.parse().unwrap()),
+            security_officer: None,
+        };
+        ConsoleOperator::new(pins, Vec::new(), Console::new(&[], &Nothing))
+    }
+
+    struct Nothing;
+
+    impl Environment for Nothing {
+        fn var(&self, _: &str) -> Option<OsString> {
+            None
+        }
+    }
+
+    #[test]
+    fn questions_say_whose_pin_and_how_many_tries_are_left() {
+        let user = |state| question(&request(PinRole::User, state));
+        assert_eq!(user(PinState::Ok), "PIN of token `hub` (serial 12)");
+        assert!(user(PinState::CountLow).ends_with(", a wrong PIN was given before"));
+        assert!(user(PinState::FinalTry).ends_with(", ONE TRY LEFT: a wrong PIN locks it"));
+        let officer = question(&request(PinRole::SecurityOfficer, PinState::Ok));
+        assert_eq!(officer, "SO PIN of token `hub` (serial 12)");
+        let mut again = request(PinRole::Signature, PinState::CountLow);
+        again.refused = true;
+        assert_eq!(
+            question(&again),
+            "That PIN was refused. PIN of token `hub` (serial 12) for this signature, a wrong PIN was \
+             given before"
+        );
+    }
+
+    #[test]
+    fn what_is_stored_is_read_again_and_a_descriptor_once() {
+        let request = request(PinRole::User, PinState::Ok);
+        let read = |operator: &mut ConsoleOperator| {
+            let pin = operator.pin(&request).unwrap();
+            pin.map(|pin| pin.expose().to_vec())
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pin");
+        let mut stored = operator(&format!("file:{}", path.display()));
+        assert!(!stored.is_person());
+        for pin in ["1234", "5678"] {
+            fs::write(&path, pin).unwrap();
+            assert_eq!(read(&mut stored).as_deref(), Some(pin.as_bytes()));
+        }
+        fs::remove_file(&path).unwrap();
+        let error = format!("{}", stored.pin(&request).unwrap_err());
+        assert!(error.starts_with("the PIN of token `hub` (serial 12) cannot be read from file:"));
+
+        let (reader, mut writer) = io::pipe().unwrap();
+        writer.write_all(b"1234\n").unwrap();
+        drop(writer);
+        let mut once = operator(&format!("fd:{}", reader.as_raw_fd()));
+        assert_eq!(read(&mut once).as_deref(), Some(&b"1234"[..]));
+        assert_eq!(read(&mut once), None);
+    }
+}
