@@ -108,25 +108,35 @@ fn an_end_while_the_key_is_opened_is_told_by_its_signal() {
 
 #[test]
 fn a_crash_in_a_login_is_a_refused_pin() {
+    SoftHsm::in_process("login", |hsm| login_ends_badly(hsm, Effect::Abort));
+}
+
+#[test]
+fn a_hang_in_a_login_is_a_refused_pin() {
     SoftHsm::in_process("login", |hsm| {
-        let mut bench = Bench::new(hsm);
-        bench.fail("C_Login", When::Always, Effect::Abort);
-        let crashed = bench.open_with(direct(), StoredPin).err();
-        assert!(
-            matches!(crashed, Some(TokenError::Signer { .. })),
-            "{crashed:?}"
-        );
-        bench.module.heal();
-        let problem = match bench.open_with(direct(), StoredPin) {
-            Err(TokenError::Pin { problem, .. }) => problem,
-            other => panic!("{:?}", other.err()),
-        };
-        assert!(
-            matches!(problem, PinProblem::RefusedBefore(_)),
-            "{problem:?}"
-        );
-        assert_eq!(bench.module.count("C_Login"), 1);
+        let never = hsm.folder().join("never");
+        login_ends_badly(hsm, Effect::WaitFor(never));
     });
+}
+
+fn login_ends_badly(hsm: SoftHsm, effect: Effect) {
+    let mut bench = Bench::new(hsm);
+    bench.fail("C_Login", When::Always, effect);
+    let ended = bench.open_with(direct(), StoredPin).err();
+    assert!(
+        matches!(ended, Some(TokenError::Signer { .. })),
+        "{ended:?}"
+    );
+    bench.module.heal();
+    let problem = match bench.open_with(direct(), StoredPin) {
+        Err(TokenError::Pin { problem, .. }) => problem,
+        other => panic!("{:?}", other.err()),
+    };
+    assert!(
+        matches!(problem, PinProblem::RefusedBefore(_)),
+        "{problem:?}"
+    );
+    assert_eq!(bench.module.count("C_Login"), 1);
 }
 
 /// A PIN that can be read once, as from a descriptor.
