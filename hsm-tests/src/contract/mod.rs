@@ -21,7 +21,7 @@ pub use self::file::Files;
 pub use self::key::Kind;
 pub use self::nss::Nss;
 pub use self::p11_kit::{Client, Proxy};
-pub use self::softhsm::Direct;
+pub use self::softhsm::{Direct, InSigner};
 use crate::alone::{Surroundings, alone_as, my_part};
 
 /// A device with keys in it.

@@ -4,9 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use keystead::backend::BoxedSigner;
+use keystead::backend::isolated::{Isolated, Starter};
 
 use super::{Bench, Kind, Refusal, token};
 use crate::alone::Surroundings;
+use crate::program;
 use crate::softhsm::{CONFIGURATION, MODULE, PIN, SoftHsm, configuration};
 
 /// The label of the token.
@@ -54,8 +56,7 @@ impl Tokens {
         kind: Kind,
         pin: &str,
     ) -> Result<BoxedSigner, Refusal> {
-        let uri = format!("pkcs11:token={LABEL};object={kind};type=private");
-        token::open(module, &self.folder, Some(&uri), None, pin)
+        token::open(module, &self.folder, Some(&uri(kind)), None, pin)
     }
 
     /// More wrong PINs than any card takes.
@@ -86,6 +87,10 @@ impl Tokens {
     }
 }
 
+fn uri(kind: Kind) -> String {
+    format!("pkcs11:token={LABEL};object={kind};type=private")
+}
+
 impl Bench for Direct {
     const LIMITS: &'static [(&'static str, &'static str)] = &[SOFTHSM_NEVER_LOCKS];
 
@@ -110,6 +115,52 @@ impl Bench for Direct {
 
     fn open(&self, kind: Kind, pin: &str) -> Result<BoxedSigner, Refusal> {
         self.0.open(MODULE, kind, pin)
+    }
+
+    fn lock_pin(&mut self) -> Result<(), String> {
+        self.0.lock_pin()
+    }
+
+    fn remove(&mut self) -> Result<(), String> {
+        self.0.remove();
+        Ok(())
+    }
+
+    fn insert(&mut self) {
+        self.0.insert();
+    }
+}
+
+/// The same token, its module in another process: `keystead-signer`.
+pub struct InSigner(Tokens);
+
+impl Bench for InSigner {
+    const LIMITS: &'static [(&'static str, &'static str)] = &[SOFTHSM_NEVER_LOCKS];
+
+    const PIN: &'static str = PIN;
+
+    fn surroundings(folder: &Path) -> Surroundings {
+        Direct::surroundings(folder)
+    }
+
+    fn set_up(folder: &Path) -> Self {
+        Self(Tokens::set_up(folder))
+    }
+
+    fn again(folder: &Path) -> Self {
+        Self(Tokens::again(folder))
+    }
+
+    fn put(&mut self, kind: Kind, key: &Path) -> Result<(), String> {
+        self.0.put(kind, key);
+        Ok(())
+    }
+
+    fn open(&self, kind: Kind, pin: &str) -> Result<BoxedSigner, Refusal> {
+        let starter = Starter::direct(program::keystead_signer(), &[]);
+        let access = token::access(MODULE, &self.0.folder);
+        let tokens = Isolated::new(starter, access);
+        token::open_by(tokens, Some(&uri(kind)), None, pin)
     }
 
     fn lock_pin(&mut self) -> Result<(), String> {

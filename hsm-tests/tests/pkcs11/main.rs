@@ -7,6 +7,7 @@ mod contract;
 mod fault_module;
 mod harness;
 mod isolated;
+mod modules;
 mod pin_care;
 mod provision;
 mod recovery;
