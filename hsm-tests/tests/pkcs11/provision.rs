@@ -228,6 +228,24 @@ fn what_a_module_cannot_do_names_a_tool_that_can() {
     });
 }
 
+#[test]
+fn the_security_officer_of_softhsm_makes_no_keys() {
+    SoftHsm::in_process("officer", |hsm| {
+        let mut tokens = tokens(&hsm, MODULE.as_ref());
+        let by_officer = GenerateKey {
+            role: PinRole::SecurityOfficer,
+            ..pair("pkcs11:token=officer;object=hub", KeyAlgorithm::P256)
+        };
+        let error = tokens.generate(&by_officer, &mut StoredPin).unwrap_err();
+        assert!(matches!(error, TokenError::Unsupported { .. }), "{error}");
+        assert!(error.remedy().unwrap().contains("--so-pin-source"));
+        // Its login is over: the user's is possible again.
+        let by_user = pair("pkcs11:token=officer;object=hub", KeyAlgorithm::P256);
+        let made = tokens.generate(&by_user, &mut StoredPin).unwrap();
+        assert!(tokens.open(&key_of(&made.uri), Box::new(StoredPin)).is_ok());
+    });
+}
+
 /// An authority, and certificates of it.
 struct Issuer(Authority);
 

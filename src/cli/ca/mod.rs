@@ -114,8 +114,8 @@ fn read_request(path: &Path) -> Result<CertificateRequest, CliError> {
         CliError::new(
             Exit::Key,
             format!("{}: {error}", path.display()),
-            "`openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout KEY \
-             -subj /CN=NAME -out FILE` makes a key and its request",
+            "`keystead key generate KEY` makes a key, `keystead cert request KEY --subject CN=NAME --out \
+             FILE` its request",
         )
     })
 }

@@ -32,6 +32,8 @@ pub struct Description<'a> {
     purposes: Vec<String>,
     names: Vec<AlternativeName>,
     violations: Vec<Violation>,
+    /// Whether every extension that is described could be read.
+    is_whole: bool,
 }
 
 impl<'a> Description<'a> {
@@ -54,9 +56,10 @@ impl<'a> Description<'a> {
             purposes: Vec::new(),
             names: Vec::new(),
             violations: rules::check(certificate, Some(now)),
+            is_whole: true,
         };
-        // What cannot be read is left out: it does not keep the rest from being shown.
-        let _ = description.read_extensions();
+        // What cannot be read does not keep the rest from being shown.
+        description.is_whole = description.read_extensions().is_ok();
         description
     }
 
@@ -151,6 +154,9 @@ impl fmt::Display for Description<'_> {
         }
         for (index, name) in self.names.iter().enumerate() {
             line(if index == 0 { "names" } else { "" }, &name.to_string())?;
+        }
+        if !self.is_whole {
+            line("extensions", "one of them cannot be read")?;
         }
         line("SHA-256", &fingerprint(&SHA256, certificate.der))?;
         let sha1 = fingerprint(&SHA1_FOR_LEGACY_USE_ONLY, certificate.der);

@@ -33,6 +33,8 @@ struct Workbench<'a> {
     role: PinRole,
     /// The user's PIN that the token took just now.
     pin: Option<Secret>,
+    /// Whether the login is of this value's making.
+    logged_in: bool,
 }
 
 impl<'a> Workbench<'a> {
@@ -74,7 +76,8 @@ impl<'a> Workbench<'a> {
             || slot.token.as_ref().is_some_and(Token::login_required);
         let is_in = session.logged_in().map_err(failed)? == Some(role);
         let mut pin = None;
-        if needed && !is_in {
+        let logged_in = needed && !is_in;
+        if logged_in {
             pin = login::log_in(&session, role, &access, operator)?;
         }
         Ok(Self {
@@ -85,6 +88,7 @@ impl<'a> Workbench<'a> {
             session,
             role,
             pin,
+            logged_in,
         })
     }
 
@@ -101,15 +105,34 @@ impl<'a> Workbench<'a> {
             return unsupported(&self.slot, what, Some(error), remedy);
         }
         let is_others = error.is(CKR_USER_NOT_LOGGED_IN) || error.is(CKR_USER_TYPE_INVALID);
-        if is_others && self.role == PinRole::User {
-            // The user is logged in: it has to be the other one.
-            return TokenError::Pin {
+        // One of the two is logged in: it has to be the other one.
+        match self.role {
+            _ if !is_others => self.module.error(error),
+            PinRole::SecurityOfficer => {
+                let remedy = "leave --so-pin-source out: here it is the user's to do";
+                unsupported(
+                    &self.slot,
+                    "let its security officer do this",
+                    Some(error),
+                    remedy,
+                )
+            }
+            PinRole::User | PinRole::Signature => TokenError::Pin {
                 token: Box::new(name(&self.slot)),
                 role: PinRole::SecurityOfficer,
                 problem: PinProblem::Needed,
-            };
+            },
         }
-        self.module.error(error)
+    }
+}
+
+impl Drop for Workbench<'_> {
+    fn drop(&mut self) {
+        if self.logged_in {
+            // Other sessions of this process are not left with a login that they did not ask for. If it
+            // fails, the session's end is next.
+            let _ = self.session.logout();
+        }
     }
 }
 
