@@ -1,5 +1,6 @@
 //! Which secrets a device refused: so that a stored one is not tried until its device locks.
 
+use core::cell::RefCell;
 use core::fmt;
 use core::time::Duration;
 use std::borrow::ToOwned as _;
@@ -16,7 +17,7 @@ use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::Secret;
-use super::refused_record::{LEN, Record};
+use super::refused_record::{Hash, LEN, Record};
 
 /// The memory of all devices: a folder with a file for each.
 #[derive(Debug, Clone)]
@@ -67,6 +68,7 @@ impl RefusedSecrets {
                 record: Record::new([0; 16]),
                 file,
                 path: path.clone(),
+                last: RefCell::new(None),
             };
             lock.record = lock.read().map_err(failed(&path))?;
             return Ok(lock);
@@ -98,6 +100,8 @@ pub struct DeviceLock {
     file: File,
     path: PathBuf,
     record: Record,
+    /// The last secret that was asked about, and its hash, which takes a millisecond.
+    last: RefCell<Option<(Secret, Hash)>>,
 }
 
 impl DeviceLock {
@@ -111,7 +115,7 @@ impl DeviceLock {
     /// # Errors
     /// None at present: what is remembered was read when the lock was taken.
     pub fn was_refused(&self, secret: &Secret) -> io::Result<bool> {
-        Ok(self.record.contains(secret))
+        Ok(!self.record.is_empty() && self.record.contains(self.hash(secret)))
     }
 
     /// To be called before the secret is tried: from here on it counts as refused, also if the process
@@ -121,7 +125,7 @@ impl DeviceLock {
     /// [`io::Error`], naming the file; the secret must not be tried then.
     pub fn record(&mut self, secret: &Secret) -> io::Result<()> {
         let mut record = self.record.clone();
-        record.insert(secret);
+        record.insert(self.hash(secret));
         self.write(record)
     }
 
@@ -132,8 +136,20 @@ impl DeviceLock {
     /// [`io::Error`], naming the file; the secret counts as refused then.
     pub fn forget(&mut self, secret: &Secret) -> io::Result<()> {
         let mut record = self.record.clone();
-        record.remove(secret);
+        record.remove(self.hash(secret));
         self.write(record)
+    }
+
+    fn hash(&self, secret: &Secret) -> Hash {
+        let mut last = self.last.borrow_mut();
+        match &*last {
+            Some((known, hash)) if known.expose() == secret.expose() => *hash,
+            _ => {
+                let hash = self.record.hash(secret);
+                *last = Some((secret.clone(), hash));
+                hash
+            }
+        }
     }
 
     fn read(&self) -> io::Result<Record> {

@@ -26,8 +26,12 @@ const ITERATIONS: NonZeroU32 = NonZeroU32::new(2_000).unwrap();
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     salt: [u8; 16],
-    hashes: Vec<[u8; 2]>,
+    hashes: Vec<Hash>,
 }
+
+/// The short hash of a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hash([u8; 2]);
 
 impl Record {
     /// A record of nothing.
@@ -42,7 +46,9 @@ impl Record {
         let (body, _checksum) = line.rsplit_once(' ')?;
         let mut words = body.strip_prefix(HEAD)?.strip_prefix(' ')?.split(' ');
         let salt = bytes(words.next()?)?;
-        let hashes: Vec<_> = words.map(bytes).collect::<Option<_>>()?;
+        let hashes: Vec<_> = words
+            .map(|word| bytes(word).map(Hash))
+            .collect::<Option<_>>()?;
         let record = (hashes.len() <= MAX_HASHES).then_some(Self { salt, hashes })?;
         // Every byte of the text is as it was written, the checksum among them.
         (record.text() == *text).then_some(record)
@@ -52,7 +58,7 @@ impl Record {
     pub fn text(&self) -> [u8; LEN] {
         let mut body = String::from(HEAD);
         let salt = core::iter::once(&self.salt[..]);
-        for bytes in salt.chain(self.hashes.iter().map(|hash| &hash[..])) {
+        for bytes in salt.chain(self.hashes.iter().map(|hash| &hash.0[..])) {
             body += &std::format!(" {}", Hex(bytes));
         }
         let line = std::format!("{body} {}", checksum(&body));
@@ -62,31 +68,35 @@ impl Record {
         text
     }
 
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.hashes.is_empty()
+    }
+
     /// Whether this secret, or one of the few that cannot be told from it, is in it.
-    pub fn contains(&self, secret: &Secret) -> bool {
-        !self.hashes.is_empty() && self.hashes.contains(&self.hash(secret))
+    pub fn contains(&self, secret: Hash) -> bool {
+        self.hashes.contains(&secret)
     }
 
     /// Adds a secret.
-    pub fn insert(&mut self, secret: &Secret) {
-        let hash = self.hash(secret);
-        if self.hashes.contains(&hash) {
+    pub fn insert(&mut self, secret: Hash) {
+        if self.contains(secret) {
             return;
         }
         if self.hashes.len() == MAX_HASHES {
             self.hashes.remove(0);
         }
-        self.hashes.push(hash);
+        self.hashes.push(secret);
     }
 
     /// Takes a secret out. The salt stays: a right secret is recorded before each login, and under ever
     /// new salts its short hashes together would tell it, to who digs them up from a flash chip.
-    pub fn remove(&mut self, secret: &Secret) {
-        let hash = self.hash(secret);
-        self.hashes.retain(|known| *known != hash);
+    pub fn remove(&mut self, secret: Hash) {
+        self.hashes.retain(|known| *known != secret);
     }
 
-    fn hash(&self, secret: &Secret) -> [u8; 2] {
+    /// What stands for a secret in this record, and in none with another salt.
+    pub fn hash(&self, secret: &Secret) -> Hash {
         let mut hash = [0; 2];
         let algorithm = pbkdf2::PBKDF2_HMAC_SHA256;
         pbkdf2::derive(
@@ -96,7 +106,7 @@ impl Record {
             secret.expose(),
             &mut hash,
         );
-        hash
+        Hash(hash)
     }
 }
 
@@ -122,40 +132,45 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn secret(number: u32) -> Secret {
-        Secret::new(std::format!("pin {number}").into_bytes())
+    /// The hash of a secret with that number, under the salt that most of these tests have.
+    fn secret(number: u32) -> Hash {
+        salted(7, number)
+    }
+
+    fn salted(salt: u8, number: u32) -> Hash {
+        let secret = Secret::new(std::format!("pin {number}").into_bytes());
+        Record::new([salt; 16]).hash(&secret)
     }
 
     #[test]
     fn what_was_refused_is_known_until_it_is_removed() {
         let mut record = Record::new([7; 16]);
-        assert!(!record.contains(&secret(0)));
+        assert!(!record.contains(secret(0)));
         for number in 0..20 {
-            record.insert(&secret(number));
-            record.insert(&secret(number));
+            record.insert(secret(number));
+            record.insert(secret(number));
         }
         let mut read = Record::parse(&record.text()).unwrap();
         assert_eq!(read, record);
         assert_eq!(read.hashes.len(), MAX_HASHES);
-        assert!((4..20).all(|number| read.contains(&secret(number))));
-        assert!(!read.contains(&secret(0)));
-        read.remove(&secret(5));
-        assert!(!read.contains(&secret(5)) && read.contains(&secret(6)));
-        (0..20).for_each(|number| read.remove(&secret(number)));
+        assert!((4..20).all(|number| read.contains(secret(number))));
+        assert!(!read.contains(secret(0)));
+        read.remove(secret(5));
+        assert!(!read.contains(secret(5)) && read.contains(secret(6)));
+        (0..20).for_each(|number| read.remove(secret(number)));
         assert_eq!(read, Record::new([7; 16]));
     }
 
     #[test]
     fn the_hash_depends_on_the_salt() {
-        let hash = |salt| Record::new([salt; 16]).hash(&secret(1));
-        assert_ne!(hash(1), hash(2));
-        assert_eq!(hash(1), hash(1));
+        assert_ne!(salted(1, 1), salted(2, 1));
+        assert_eq!(salted(1, 1), salted(1, 1));
     }
 
     #[test]
     fn every_damage_shows() {
         let mut record = Record::new([1; 16]);
-        record.insert(&secret(1));
+        record.insert(secret(1));
         let text = record.text();
         for index in 0..LEN {
             let mut damaged = text;

@@ -210,28 +210,75 @@ impl Session {
         codes: &[CK_ATTRIBUTE_TYPE],
         values: &mut [Option<Vec<u8>>],
     ) -> Result<bool, CallError> {
+        /// Nearly every value is shorter, so that nobody has to ask how long they are.
+        const USUAL: usize = 2048;
         /// Longer than every certificate.
         const MOST: usize = 1 << 20;
-        let get = |template: &mut [CK_ATTRIBUTE]| {
-            let result = self.call(Call::GetAttributeValue, |list| {
-                let function = list.C_GetAttributeValue?;
-                let count = template.len() as CK_ULONG;
-                // SAFETY: the template has `count` attributes, each with a null pointer or with room for
-                // as many bytes as it says.
-                Some(unsafe { function(self.handle, object.0, template.as_mut_ptr(), count) })
-            });
-            match result {
-                Ok(()) => Ok(true),
-                Err(error)
-                    if error.is(CKR_ATTRIBUTE_TYPE_INVALID)
-                        || error.is(CKR_ATTRIBUTE_SENSITIVE)
-                        || error.is(CKR_BUFFER_TOO_SMALL) =>
-                {
-                    Ok(false)
-                }
-                Err(error) => Err(error),
+        let usual = codes.iter().map(|_| std::vec![0; USUAL]).collect();
+        let read = match self.get_attributes(object, codes, usual) {
+            Err(error) if error.is(CKR_BUFFER_TOO_SMALL) => {
+                self.attribute_lens(object, codes).and_then(|lens| {
+                    if lens.iter().any(|&len| len > MOST) {
+                        return Err(error);
+                    }
+                    let exact = lens.iter().map(|&len| std::vec![0; len]).collect();
+                    self.get_attributes(object, codes, exact)
+                })
             }
+            read => read,
         };
+        match read {
+            Ok(read) => {
+                for (value, read) in values.iter_mut().zip(read) {
+                    *value = Some(read);
+                }
+                Ok(true)
+            }
+            Err(error)
+                if error.is(CKR_ATTRIBUTE_TYPE_INVALID)
+                    || error.is(CKR_ATTRIBUTE_SENSITIVE)
+                    || error.is(CKR_BUFFER_TOO_SMALL) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// C_GetAttributeValue into buffers, one for each attribute, which come back cut to what is in them.
+    fn get_attributes(
+        &self,
+        object: Object,
+        codes: &[CK_ATTRIBUTE_TYPE],
+        mut buffers: Vec<Vec<u8>>,
+    ) -> Result<Vec<Vec<u8>>, CallError> {
+        let places = codes.iter().zip(&mut buffers);
+        let mut template: Vec<CK_ATTRIBUTE> = places
+            .map(|(&type_, buffer)| CK_ATTRIBUTE {
+                type_,
+                pValue: buffer.as_mut_ptr().cast(),
+                ulValueLen: buffer.len() as CK_ULONG,
+            })
+            .collect();
+        self.get_attribute_value(object, &mut template)?;
+        for (one, buffer) in template.iter().zip(&mut buffers) {
+            // Some modules say CK_UNAVAILABLE_INFORMATION and CKR_OK.
+            if as_len(one.ulValueLen) > buffer.len() {
+                let missing = CKR_ATTRIBUTE_TYPE_INVALID;
+                return Err(CallError::new(Call::GetAttributeValue, missing));
+            }
+            buffer.truncate(as_len(one.ulValueLen));
+            buffer.shrink_to_fit();
+        }
+        Ok(buffers)
+    }
+
+    /// How long the values of attributes are.
+    fn attribute_lens(
+        &self,
+        object: Object,
+        codes: &[CK_ATTRIBUTE_TYPE],
+    ) -> Result<Vec<usize>, CallError> {
         let mut template: Vec<CK_ATTRIBUTE> = codes
             .iter()
             .map(|&type_| CK_ATTRIBUTE {
@@ -240,24 +287,23 @@ impl Session {
                 ulValueLen: 0,
             })
             .collect();
-        if !get(&mut template)? || template.iter().any(|one| as_len(one.ulValueLen) > MOST) {
-            return Ok(false);
-        }
-        let mut buffers: Vec<Vec<u8>> = template
-            .iter()
-            .map(|one| std::vec![0; as_len(one.ulValueLen)])
-            .collect();
-        for (one, buffer) in template.iter_mut().zip(&mut buffers) {
-            one.pValue = buffer.as_mut_ptr().cast();
-        }
-        if !get(&mut template)? {
-            return Ok(false);
-        }
-        for ((one, mut buffer), value) in template.iter().zip(buffers).zip(values) {
-            buffer.truncate(as_len(one.ulValueLen));
-            *value = Some(buffer);
-        }
-        Ok(true)
+        self.get_attribute_value(object, &mut template)?;
+        Ok(template.iter().map(|one| as_len(one.ulValueLen)).collect())
+    }
+
+    /// C_GetAttributeValue: each attribute has a null pointer, or room for as many bytes as it says.
+    fn get_attribute_value(
+        &self,
+        object: Object,
+        template: &mut [CK_ATTRIBUTE],
+    ) -> Result<(), CallError> {
+        self.call(Call::GetAttributeValue, |list| {
+            let function = list.C_GetAttributeValue?;
+            let count = template.len() as CK_ULONG;
+            // SAFETY: the template has `count` attributes; both callers give it no pointer but null and
+            // to buffers of the length that is said, which outlive the call.
+            Some(unsafe { function(self.handle, object.0, template.as_mut_ptr(), count) })
+        })
     }
 
     /// C_SignInit.
