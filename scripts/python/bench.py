@@ -1,4 +1,4 @@
-"""What one credential-process costs: bench.py FOLDER-OF-PROGRAMS OUTPUT.json RUNS
+"""What one credential-process costs, and a signature in a token: bench.py FOLDER-OF-PROGRAMS OUTPUT.json RUNS
 
 The server is a canned one in Python, in a process of its own: it answers every CreateSession alike,
 so that nothing of keystead is on both sides. CPU is user and system time of the whole process, as the
@@ -23,6 +23,8 @@ import threading
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+import tokens
 
 FOLDER, OUTPUT, RUNS = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 SYSTEM_ROOTS = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
@@ -104,10 +106,10 @@ def start(folder, scheme):
     return port.get(timeout=10)
 
 
-def command(program, folder, endpoint):
+def command(program, folder, endpoint, key=None):
     arguments = {
         "certificate": folder / "device.pem",
-        "private-key": folder / "device.key",
+        "private-key": key or folder / "device.key",
         "trust-anchor-arn": f"{ACCOUNT}:trust-anchor/00000000-0000-4000-8000-000000000001",
         "profile-arn": f"{ACCOUNT}:profile/00000000-0000-4000-8000-000000000002",
         "role-arn": ROLE,
@@ -195,6 +197,10 @@ def main():
                 f"  {title:32}{least:8.2f}{middle:8.2f}{LIMITS[way]:9.1f}{peak:8.2f}{LIMITS['memory']:9.1f}"
                 f"{trips:7}{LIMITS['round trips']:9}"
             )
+    endpoint = f"http://localhost:{ports['http']}"
+    token = tokens.Token(FOLDER / "softhsm", FOLDER / "device.key")
+    results["cold"] = tokens.cold(FOLDER, token, command(FOLDER / "full", FOLDER, endpoint), command(FOLDER / "full", FOLDER, endpoint, token.key), cpu, RUNS)
+    results["steady"] = tokens.steady(FOLDER / "signing", token, max(RUNS // 4, 1))
     pathlib.Path(OUTPUT).write_text(json.dumps(results, indent=2) + "\n")
     print(f"\n{OUTPUT} has the figures.")
 

@@ -12,6 +12,10 @@ pub(crate) mod pem;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
 #[cfg(feature = "file")]
+#[cfg_attr(
+    not(feature = "host"),
+    allow(dead_code, reason = "texts are the host's settings")
+)]
 pub(crate) mod regular_file;
 #[cfg(feature = "file")]
 pub mod secret;
