@@ -56,8 +56,8 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
             Arg::new("allow-duplicate")
                 .long("allow-duplicate")
                 .action(ArgAction::SetTrue)
-                .help("Make it even if label or id are taken; where a token has one place for each (PIV), \
-                       the old key is gone then"),
+                .help("Make it even if label or id are taken (but in no YubiKey, where the old key would \
+                       be gone)"),
         )
         .arg(subject_key::security_officer());
     let command = Command::new("key")

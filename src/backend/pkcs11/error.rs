@@ -180,6 +180,7 @@ impl TokenError {
             Self::Exists {
                 unless: Some(flag), ..
             } => return Some(std::format!("{flag} does it all the same")),
+            Self::Exists { unless: None, .. } => "choose another place for it (id=, object=)",
             Self::Unsupported { remedy, .. } if !remedy.is_empty() => return Some(remedy.clone()),
             Self::NotHardware { .. } => {
                 "make a key in the token itself: `keystead key generate`; or leave --require-hardware out"
