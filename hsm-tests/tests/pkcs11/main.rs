@@ -1,9 +1,11 @@
 //! Keys in PKCS#11 tokens: modules and tools that were not written here.
 
+mod chain;
 mod cli;
 mod cli_pin;
 mod commands;
 mod contract;
+mod every_call;
 mod fault_module;
 mod harness;
 mod isolated;
@@ -14,3 +16,4 @@ mod recovery;
 mod rig;
 mod signer;
 mod tls;
+mod uris;
