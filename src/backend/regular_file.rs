@@ -11,6 +11,7 @@ use std::vec::Vec;
 use rustix::fs::OFlags;
 
 /// The most bytes that a text may have, far above what people write.
+#[cfg_attr(not(feature = "host"), allow(dead_code))]
 const MAX_LEN: u64 = 1 << 20;
 
 /// Opens a regular file for reading.
@@ -39,6 +40,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// # Errors
 /// [`io::Error`]: those of [`open`]; of kind `InvalidData` if it is not UTF-8, of kind `FileTooLarge`
 /// if it is longer.
+#[cfg_attr(not(feature = "host"), allow(dead_code))]
 pub fn read_text(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
     open(path)?.take(MAX_LEN + 1).read_to_end(&mut bytes)?;

@@ -23,6 +23,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const TOUCH: Duration = Duration::from_secs(30);
 const PIN_PAD: Duration = Duration::from_secs(120);
 
+/// How long a token may look for primes: a small card takes minutes for a large key.
+const PRIMES: Duration = Duration::from_secs(600);
+
 /// The most questions and notices of one call. A module that asks more often asks forever.
 const MAX_CALLBACKS: usize = 100;
 
@@ -68,12 +71,17 @@ impl Connection {
         operator: &mut dyn Operator,
         take: impl FnOnce(ToClient<'_>) -> Option<T>,
     ) -> Result<T, Failure> {
+        let more = match request {
+            Request::Generate(_) => PRIMES,
+            _ => Duration::ZERO,
+        };
         let request = ToWorker::Do {
             person: operator.is_person(),
             request,
         };
         let timeout = self.access.timeout;
         self.exchange(|channel, deadline| {
+            *deadline = later(*deadline, more);
             channel
                 .send(&request, *deadline)
                 .map_err(|error| match error {

@@ -223,7 +223,9 @@ impl Tokens for Fake {
         request: &GenerateKey,
         _: &mut dyn Operator,
     ) -> Result<GeneratedKey, TokenError> {
-        assert_eq!(request.algorithm, KeyAlgorithm::Rsa(3072));
+        if request.algorithm == KeyAlgorithm::Rsa(4096) {
+            thread::sleep(TIMEOUT + TIMEOUT / 10);
+        }
         Ok(GeneratedKey {
             uri: request.uri.clone(),
             public_key: vec![4; 4],

@@ -197,6 +197,18 @@ fn a_person_has_time_and_a_module_has_not() {
 }
 
 #[test]
+fn a_token_has_time_to_look_for_primes() {
+    let request = GenerateKey {
+        uri: uri("pkcs11:object=key"),
+        algorithm: KeyAlgorithm::Rsa(4096),
+        allow_duplicate: false,
+        role: PinRole::User,
+    };
+    let mut tokens = Bench::new(&[]).tokens();
+    assert!(tokens.generate(&request, &mut Person::file()).is_ok());
+}
+
+#[test]
 fn a_module_that_asks_forever_is_ended() {
     let bench = Bench::new(&[Step::AskForever]);
     let mut signer = bench.open(Person::file());
