@@ -14,6 +14,7 @@ use super::locate;
 use super::login;
 use super::module::{Module, Session};
 use super::objects;
+use super::recovery::look_again;
 use super::signer::TokenSigner;
 use super::slots::{self, Slot, Token};
 use super::tokens::{
@@ -44,6 +45,15 @@ impl Local {
         &self.access
     }
 
+    /// The module, and whether it was in use before.
+    fn module_in_use(&mut self) -> Result<(Arc<Module>, bool), TokenError> {
+        let was_open = self.module.is_some();
+        let module = self.module()?;
+        // This and the one that is kept here.
+        let is_shared = Arc::strong_count(&module) > 2;
+        Ok((module, was_open || is_shared))
+    }
+
     pub(super) fn module(&mut self) -> Result<Arc<Module>, TokenError> {
         if let Some(module) = &self.module {
             return Ok(module.clone());
@@ -59,8 +69,10 @@ impl Tokens for Local {
         request: &OpenKey,
         mut operator: Box<dyn Operator>,
     ) -> Result<OpenedKey, TokenError> {
-        let module = self.module()?;
-        let mut located = locate::locate(&module, request, &self.access, &mut *operator)?;
+        let (module, was_in_use) = self.module_in_use()?;
+        let mut located = look_again(&module, was_in_use, || {
+            locate::locate(&module, request, &self.access, &mut *operator)
+        })?;
         let warnings = judge(&located, request.require_hardware)?;
         let certificates = core::mem::take(&mut located.certificates);
         let uri = located.uri.clone();
@@ -84,8 +96,10 @@ impl Tokens for Local {
         uri: &Uri,
         operator: &mut dyn Operator,
     ) -> Result<Vec<FoundCertificate>, TokenError> {
-        let module = self.module()?;
-        let (found, slot) = locate::certificates(&module, uri, &self.access, operator)?;
+        let (module, was_in_use) = self.module_in_use()?;
+        let (found, slot) = look_again(&module, was_in_use, || {
+            locate::certificates(&module, uri, &self.access, operator)
+        })?;
         let token = token_uri(&slot);
         Ok(found
             .into_iter()

@@ -10,6 +10,7 @@ mod mechanism;
 mod module;
 mod objects;
 mod provision;
+mod recovery;
 mod signer;
 mod slots;
 mod tokens;

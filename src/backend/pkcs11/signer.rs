@@ -17,6 +17,7 @@ use super::login;
 use super::mechanism::{Plan, write_ecdsa};
 use super::module::{Module, Object, Session};
 use super::objects;
+use super::recovery::{Step, is_recoverable};
 use super::tokens::{Access, Notice, OpenKey, Operator, PinRole, TokenName};
 use crate::backend::secret::Secret;
 use crate::backend::signature;
@@ -59,15 +60,6 @@ struct Live {
     /// Whether the token is known to wait for a touch.
     wants_touch: bool,
     token: TokenName,
-}
-
-/// The steps of recovery. Each begins with a new session, a login where one is needed, and another look
-/// for the key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    Session,
-    Reinitialize,
-    Reload,
 }
 
 enum Failure {
@@ -160,16 +152,9 @@ impl TokenSigner {
     fn recover(&mut self, step: Step) -> Result<(), TokenError> {
         let seen = self.module.generation();
         let used = self.live.take().map(|live| live.session.generation());
-        // If somebody else has taken the step since, a new session is all that is needed.
+        // If somebody else has taken a step since, a new session is all that is needed.
         if used.is_none_or(|used| used == seen) {
-            match step {
-                Step::Session => {}
-                Step::Reinitialize => self
-                    .module
-                    .reinitialize(seen)
-                    .map_err(|error| self.module.error(error))?,
-                Step::Reload => self.module.reload(seen)?,
-            }
+            step.take(&self.module, seen)?;
         }
         self.reopen()
     }
@@ -316,7 +301,7 @@ impl Signer for TokenSigner {
             Err(Failure::Sign(error)) => return Err(error),
             Err(Failure::Token(error)) => error,
         };
-        for step in [Step::Session, Step::Reinitialize, Step::Reload] {
+        for step in Step::ALL {
             if !is_recoverable(&first) {
                 break;
             }
@@ -340,30 +325,6 @@ impl Signer for TokenSigner {
             self.begin_anew();
         }
         Err(sign_error(&first))
-    }
-}
-
-/// Whether a new session, or a module begun anew, may help.
-fn is_recoverable(error: &TokenError) -> bool {
-    match error {
-        TokenError::Call { error, .. } => ![
-            CKR_BUFFER_TOO_SMALL,
-            CKR_DATA_INVALID,
-            CKR_DATA_LEN_RANGE,
-            CKR_FUNCTION_CANCELED,
-            CKR_FUNCTION_NOT_SUPPORTED,
-            CKR_FUNCTION_REJECTED,
-            CKR_KEY_FUNCTION_NOT_PERMITTED,
-            CKR_KEY_TYPE_INCONSISTENT,
-            CKR_MECHANISM_INVALID,
-            CKR_MECHANISM_PARAM_INVALID,
-        ]
-        .into_iter()
-        .any(|code| error.is(code)),
-        TokenError::NoToken { .. } | TokenError::NoObject { .. } | TokenError::Module { .. } => {
-            true
-        }
-        _ => false,
     }
 }
 

@@ -1,0 +1,94 @@
+//! The steps by which a module that failed comes back.
+
+use std::sync::Arc;
+
+use cryptoki_sys::*;
+
+use super::error::TokenError;
+use super::module::Module;
+
+/// The steps of recovery. Each begins with a new session, a login where one is needed, and another look
+/// for the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing but the new session.
+    Session,
+    /// C_Finalize and C_Initialize.
+    Reinitialize,
+    /// The library is loaded anew.
+    Reload,
+}
+
+impl Step {
+    /// All of them, in order.
+    pub const ALL: [Self; 3] = [Self::Session, Self::Reinitialize, Self::Reload];
+
+    /// Takes the step, unless somebody else has taken one since the generation `used`.
+    ///
+    /// # Errors
+    /// [`TokenError::Module`] or [`TokenError::Call`].
+    pub fn take(self, module: &Module, used: u64) -> Result<(), TokenError> {
+        match self {
+            Self::Session => Ok(()),
+            Self::Reinitialize => module
+                .reinitialize(used)
+                .map_err(|error| module.error(error)),
+            Self::Reload => module.reload(used),
+        }
+    }
+}
+
+/// Looks for something in a module until it is found, or no step is left. A module that `was_in_use` may
+/// show what there was before: then what is missing is looked for again, too.
+///
+/// # Errors
+/// What `look` gave last.
+pub fn look_again<T>(
+    module: &Arc<Module>,
+    was_in_use: bool,
+    mut look: impl FnMut() -> Result<T, TokenError>,
+) -> Result<T, TokenError> {
+    let mut used = module.generation();
+    let mut result = look();
+    for step in Step::ALL {
+        let helps = match &result {
+            Err(TokenError::NoToken { .. } | TokenError::NoObject { .. }) => {
+                was_in_use && step != Step::Reload
+            }
+            Err(error) => is_recoverable(error),
+            Ok(_) => false,
+        };
+        if !helps {
+            break;
+        }
+        if step.take(module, used).is_ok() {
+            used = module.generation();
+            result = look();
+        }
+    }
+    result
+}
+
+/// Whether a new session, or a module begun anew, may help.
+pub fn is_recoverable(error: &TokenError) -> bool {
+    match error {
+        TokenError::Call { error, .. } => ![
+            CKR_BUFFER_TOO_SMALL,
+            CKR_DATA_INVALID,
+            CKR_DATA_LEN_RANGE,
+            CKR_FUNCTION_CANCELED,
+            CKR_FUNCTION_NOT_SUPPORTED,
+            CKR_FUNCTION_REJECTED,
+            CKR_KEY_FUNCTION_NOT_PERMITTED,
+            CKR_KEY_TYPE_INCONSISTENT,
+            CKR_MECHANISM_INVALID,
+            CKR_MECHANISM_PARAM_INVALID,
+        ]
+        .into_iter()
+        .any(|code| error.is(code)),
+        TokenError::NoToken { .. } | TokenError::NoObject { .. } | TokenError::Module { .. } => {
+            true
+        }
+        _ => false,
+    }
+}
