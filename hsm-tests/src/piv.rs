@@ -11,7 +11,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::alone::alone;
+use crate::alone::{Surroundings, alone};
 use crate::program::{self, run};
 
 pub use finger::{Finger, Waiting};
@@ -65,10 +65,12 @@ impl Card {
     /// the card's pcscd. The closure has to be written in the test function.
     #[track_caller]
     pub fn in_process(test: impl FnOnce(Self)) {
-        alone(
-            |folder| vec![(SOCKET, socket(folder).into())],
-            |folder| test(Self::at(folder)),
-        );
+        alone(Self::surroundings, |folder| test(Self::at(folder)));
+    }
+
+    /// What is around a process that loads a module for the card of a folder.
+    pub fn surroundings(folder: &Path) -> Surroundings {
+        vec![(SOCKET, socket(folder).into())].into()
     }
 
     /// A new card, inserted, in a folder that is there.

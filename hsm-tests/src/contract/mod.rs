@@ -9,6 +9,7 @@ mod file;
 mod key;
 mod nss;
 mod p11_kit;
+mod piv;
 mod softhsm;
 mod token;
 
@@ -21,6 +22,7 @@ pub use self::file::Files;
 pub use self::key::Kind;
 pub use self::nss::Nss;
 pub use self::p11_kit::{Client, Proxy};
+pub use self::piv::{OpenSc, Ykcs11};
 pub use self::softhsm::{Direct, InSigner};
 use crate::alone::{Surroundings, alone_as, my_part};
 

@@ -35,6 +35,7 @@ mod instruction {
     pub const SET_RETRIES: u8 = 0xfa;
     pub const RESET: u8 = 0xfb;
     pub const GET_VERSION: u8 = 0xfd;
+    pub const IMPORT: u8 = 0xfe;
     pub const SET_MANAGEMENT_KEY: u8 = 0xff;
 }
 
@@ -88,6 +89,7 @@ impl Answer for Applet {
             i::SET_RETRIES => Err(Status::SECURITY_STATUS),
             i::RESET => self.factory_reset(),
             i::GET_VERSION => Ok(VERSION.to_vec()),
+            i::IMPORT => self.import(command),
             i::SET_MANAGEMENT_KEY => self.set_management_key(command),
             _ => Err(Status::UNKNOWN_INSTRUCTION),
         }
@@ -193,27 +195,49 @@ impl Applet {
     }
 
     fn generate(&mut self, command: &Command) -> Result<Vec<u8>, Status> {
-        self.managed()?;
-        let slot = command.p2;
         let wanted = tlv::find(&command.data, 0xac).ok_or(Status::WRONG_DATA)?;
-        let byte = |tag| tlv::find(wanted, tag).and_then(|value| value.first().copied());
+        let algorithm = tlv::find(wanted, 0x80).and_then(|value| value.first());
+        let public = self.put_key(command.p2, wanted, |pin, touch| {
+            SlotKey::generate(*algorithm?, pin, touch)
+        })?;
+        Ok(tlv(0x7f49, &public))
+    }
+
+    fn import(&mut self, command: &Command) -> Result<Vec<u8>, Status> {
+        let fields = &command.data;
+        self.put_key(command.p2, fields, |pin, touch| {
+            SlotKey::import(command.p1, fields, pin, touch)
+        })?;
+        Ok(Vec::new())
+    }
+
+    /// Puts a key into a slot, with the policies that the fields ask for. Gives its public key.
+    fn put_key(
+        &mut self,
+        slot: u8,
+        fields: &[u8],
+        make: impl FnOnce(u8, u8) -> Option<SlotKey>,
+    ) -> Result<Vec<u8>, Status> {
+        self.managed()?;
         if !is_key_slot(slot) {
             return Err(Status::WRONG_PARAMETERS);
         }
-        let pin = match byte(0xaa).unwrap_or(0) {
+        let policy = |tag| {
+            let value = tlv::find(fields, tag).and_then(|value| value.first().copied());
+            value.unwrap_or(0)
+        };
+        let pin = match policy(0xaa) {
             0 => usual_pin_policy(slot),
             policy => policy,
         };
-        let touch = byte(0xab).unwrap_or(0).max(touch_policy::NEVER);
-        let key = byte(0x80)
-            .and_then(|algorithm| SlotKey::generate(algorithm, pin, touch))
-            .ok_or(Status::WRONG_DATA)?;
+        let touch = policy(0xab).max(touch_policy::NEVER);
+        let key = make(pin, touch).ok_or(Status::WRONG_DATA)?;
         let public = key.public_tlv().ok_or(Status::MEMORY_FAILURE)?;
         self.changing(|state| {
             state.keys.insert(slot, key);
             Ok(())
         })?;
-        Ok(tlv(0x7f49, &public))
+        Ok(public)
     }
 
     fn authenticate(&mut self, command: &Command, fresh: bool) -> Result<Vec<u8>, Status> {

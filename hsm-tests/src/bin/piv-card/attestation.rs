@@ -34,9 +34,9 @@ pub fn provision(state: &mut State) -> Option<()> {
     Some(())
 }
 
-/// The certificate for the key of a slot.
+/// The certificate for the key of a slot, if it was made there.
 pub fn attest(state: &State, slot: u8) -> Option<Vec<u8>> {
-    let key = state.keys.get(&slot)?;
+    let key = state.keys.get(&slot).filter(|key| key.is_generated)?;
     let attesting = state.keys.get(&SLOT)?;
     let extensions = [
         yubico_extension(3, &VERSION),

@@ -1,10 +1,10 @@
 //! The keys in the slots. What the host asks for is the bare operation: it has hashed and padded.
 
 use crypto_bigint::modular::{FixedMontyForm, FixedMontyParams};
-use crypto_bigint::{Odd, U2048};
+use crypto_bigint::{NonZero, Odd, U1024, U2048};
 use keystead::ca::{KeyType, PrivateKey};
 use p256::ecdsa::signature::hazmat::PrehashSigner as _;
-use p256::pkcs8::DecodePrivateKey as _;
+use p256::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _};
 use serde::{Deserialize, Serialize};
 
 use crate::tlv;
@@ -34,6 +34,8 @@ pub struct SlotKey {
     pub algorithm: u8,
     pub pin_policy: u8,
     pub touch_policy: u8,
+    /// Whether it was made here: then the card attests it.
+    pub is_generated: bool,
     /// PKCS#8.
     private: Vec<u8>,
     /// DER `SubjectPublicKeyInfo`.
@@ -54,8 +56,42 @@ impl SlotKey {
             algorithm,
             pin_policy,
             touch_policy,
+            is_generated: true,
             private: key.as_der().to_vec(),
             public: key.signer().ok()?.public_key().to_vec(),
+        })
+    }
+
+    /// A key that was made elsewhere: the fields of Yubico's IMPORT ASYMMETRIC KEY.
+    pub fn import(algorithm: u8, fields: &[u8], pin_policy: u8, touch_policy: u8) -> Option<Self> {
+        let field = |tag| tlv::find(fields, tag);
+        let (private, public) = match algorithm {
+            RSA_2048 => rsa_of_primes(field(0x01)?, field(0x02)?)?,
+            P256 => {
+                let key = p256::SecretKey::from_slice(field(0x06)?).ok()?;
+                let public = key.public_key().to_public_key_der().ok()?;
+                (
+                    key.to_pkcs8_der().ok()?.as_bytes().to_vec(),
+                    public.into_vec(),
+                )
+            }
+            P384 => {
+                let key = p384::SecretKey::from_slice(field(0x06)?).ok()?;
+                let public = key.public_key().to_public_key_der().ok()?;
+                (
+                    key.to_pkcs8_der().ok()?.as_bytes().to_vec(),
+                    public.into_vec(),
+                )
+            }
+            _ => return None,
+        };
+        Some(Self {
+            algorithm,
+            pin_policy,
+            touch_policy,
+            is_generated: false,
+            private,
+            public,
         })
     }
 
@@ -130,3 +166,37 @@ fn rsa(pkcs8: &[u8], input: &[u8]) -> Option<Vec<u8>> {
         .retrieve();
     Some(output.to_be_bytes().as_ref().to_vec())
 }
+
+/// The key of two primes with the exponent 65537: as PKCS#8 (without what [`rsa`] does not need), and its
+/// DER `SubjectPublicKeyInfo`.
+fn rsa_of_primes(p: &[u8], q: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let prime = |bytes| Some(U1024::from_be_slice(&left_padded(bytes, 128)?));
+    let (p, q) = (prime(p)?, prime(q)?);
+    let less = |prime: U1024| prime.wrapping_sub(&U1024::ONE);
+    let modulus: U2048 = p.concatenating_mul(&q);
+    let order: U2048 = less(p).concatenating_mul(&less(q));
+    let exponent = U2048::from_u32(65_537);
+    let order = Option::<NonZero<U2048>>::from(NonZero::new(order))?;
+    let inverse = Option::<U2048>::from(exponent.invert_mod(&order))?;
+    let integer = |number: &U2048| {
+        let bytes = number.to_be_bytes();
+        let bytes: &[u8] = bytes.as_ref();
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        tlv::tlv(0x02, &[&[0], &bytes[zeros..]].concat())
+    };
+    let (n, e, d) = (
+        integer(&modulus),
+        tlv::tlv(0x02, &[1, 0, 1]),
+        integer(&inverse),
+    );
+    let zero = tlv::tlv(0x02, &[0]);
+    let algorithm = tlv::tlv(0x30, &[tlv::tlv(0x06, &RSA), tlv::tlv(0x05, &[])].concat());
+    let private = tlv::tlv(0x30, &[zero.clone(), n.clone(), e.clone(), d].concat());
+    let private = [zero, algorithm.clone(), tlv::tlv(0x04, &private)].concat();
+    let public = [vec![0], tlv::tlv(0x30, &[n, e].concat())].concat();
+    let public = [algorithm, tlv::tlv(0x03, &public)].concat();
+    Some((tlv::tlv(0x30, &private), tlv::tlv(0x30, &public)))
+}
+
+/// rsaEncryption.
+const RSA: [u8; 9] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];

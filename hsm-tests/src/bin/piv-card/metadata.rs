@@ -7,8 +7,9 @@ use crate::tlv::tlv;
 
 /// The slot of the management key.
 pub const MANAGEMENT: u8 = 0x9b;
-/// "Generated in the card", not imported.
+/// Where a key comes from.
 const GENERATED: u8 = 1;
+const IMPORTED: u8 = 2;
 /// The algorithm that stands for a PIN.
 const NO_ALGORITHM: u8 = 0xff;
 
@@ -40,7 +41,14 @@ pub fn metadata(state: &State, slot: u8) -> Result<Vec<u8>, Status> {
             Ok([
                 tlv(tag::ALGORITHM, &[key.algorithm]),
                 tlv(tag::POLICY, &[key.pin_policy, key.touch_policy]),
-                tlv(tag::ORIGIN, &[GENERATED]),
+                tlv(
+                    tag::ORIGIN,
+                    &[if key.is_generated {
+                        GENERATED
+                    } else {
+                        IMPORTED
+                    }],
+                ),
                 tlv(tag::PUBLIC_KEY, &public),
             ]
             .concat())
