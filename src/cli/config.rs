@@ -150,7 +150,8 @@ fn of_token(plan: &IdentityPlan) -> String {
     let Some(first) = places.peek() else {
         return String::new();
     };
-    let module = plan.token.module_of(Some(first)).display();
+    let module = plan.token.module_of(Some(first));
+    let module = module.display();
     let pin = match places.find_map(|place| place.pin.as_ref()) {
         Some(pin) => format!("{pin}"),
         None => match &plan.token.pin {

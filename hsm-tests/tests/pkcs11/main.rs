@@ -2,6 +2,7 @@
 
 mod chain;
 mod cli;
+mod cli_failures;
 mod cli_pin;
 mod commands;
 mod contract;

@@ -180,7 +180,7 @@ fn give(
         Ok(Some(pin)) => ToWorker::Pin(pin.expose()),
         Ok(None) => ToWorker::NoPin,
         Err(error) => ToWorker::PinUnreadable {
-            reason: error.to_string(),
+            reason: error.in_brief().to_string(),
             cancelled: error.is_cancelled(),
         },
     };

@@ -145,7 +145,7 @@ impl<'a> Login<'a> {
             Ok(Some(pin)) => Ok(pin),
             Ok(None) => Err(self.problem(PinProblem::Needed)),
             Err(error) if error.is_cancelled() => Err(self.problem(PinProblem::Cancelled)),
-            Err(error) => Err(self.problem(PinProblem::Source(error.to_string()))),
+            Err(error) => Err(self.problem(PinProblem::Source(error.in_brief().to_string()))),
         }
     }
 

@@ -113,7 +113,12 @@ impl SecretError {
         }
     }
 
-    /// An error of another process: what its `Display` said there.
+    /// Its source and its reason, for a sentence that says by itself what cannot be read.
+    pub fn in_brief(&self) -> impl fmt::Display + '_ {
+        InBrief(self)
+    }
+
+    /// An error of another process: what it was there, [in brief](Self::in_brief).
     #[cfg(feature = "pkcs11")]
     pub(crate) fn relayed(sentence: String, cancelled: bool) -> Self {
         Self {
@@ -129,14 +134,25 @@ impl SecretError {
 
 impl fmt::Display for SecretError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        #[cfg(feature = "pkcs11")]
-        if let Reason::Relayed { sentence, .. } = &self.reason {
-            return f.write_str(sentence);
+        match self.what.as_str() {
+            "" => {}
+            what => write!(f, "the {what} cannot be read from ")?,
         }
-        write!(f, "the {} cannot be read from {}: ", self.what, self.source)?;
-        match &self.reason {
+        self.in_brief().fmt(f)
+    }
+}
+
+struct InBrief<'a>(&'a SecretError);
+
+impl fmt::Display for InBrief<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.source.as_str() {
+            "" => {}
+            source => write!(f, "{source}: ")?,
+        }
+        match &self.0.reason {
             #[cfg(feature = "pkcs11")]
-            Reason::Relayed { .. } => Ok(()),
+            Reason::Relayed { sentence, .. } => f.write_str(sentence),
             Reason::Io(error) => error.fmt(f),
             Reason::NotSet => f.write_str("the variable is not set"),
             Reason::OpenQuote => f.write_str("a quote is not closed"),

@@ -10,7 +10,7 @@ pub use operator::{ConsoleOperator, Pins};
 
 use core::time::Duration;
 use std::boxed::Box;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::string::{String, ToString as _};
 use std::vec::Vec;
 use std::{env, format, io};
@@ -31,8 +31,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How tokens are reached, and where their PINs come from.
 #[derive(Debug)]
 pub struct TokenPlan {
-    /// The module for URIs that name none.
-    pub module: PathBuf,
+    /// The module for URIs that name none; p11-kit's proxy if there is none here either.
+    pub module: Option<PathBuf>,
     /// Where refused PINs are remembered.
     pub state: Option<PathBuf>,
     /// Whether a PIN serves for each signature.
@@ -64,7 +64,7 @@ impl TokenPlan {
         Ok(Self {
             module: sources
                 .get(Setting::Pkcs11Lib)
-                .map_or_else(|| module::DEFAULT.into(), |found| module::file(&found)),
+                .map(|found| module::file(&found)),
             state: plan::state_dir(sources, context.environment),
             reuse_pin: sources.switch(Setting::ReusePin)?,
             isolate: sources.switch(Setting::Isolate)?,
@@ -76,9 +76,11 @@ impl TokenPlan {
     }
 
     /// The module that `place` is reached through.
-    pub fn module_of<'a>(&'a self, place: Option<&'a TokenPlace>) -> &'a Path {
-        let named = place.and_then(|place| place.module.as_deref());
-        named.unwrap_or(&self.module)
+    pub fn module_of(&self, place: Option<&TokenPlace>) -> PathBuf {
+        let named = place.and_then(|place| place.module.clone());
+        named
+            .or_else(|| self.module.clone())
+            .unwrap_or_else(module::proxy)
     }
 
     /// What reaches the tokens of a module: of the one that the first of `places` has. What starts
@@ -89,7 +91,7 @@ impl TokenPlan {
     pub fn tokens(&self, places: &[Option<&TokenPlace>]) -> Result<Box<dyn Tokens>, CliError> {
         let module = self.module_of(places.iter().copied().flatten().next());
         let access = Access {
-            module: module.into(),
+            module,
             state: self.state.clone(),
             reuse_pin: self.reuse_pin,
             timeout: self.timeout,

@@ -15,7 +15,22 @@ use crate::cli::sources::Found;
 use crate::core::text::Printable;
 
 /// p11-kit's proxy for all modules that are installed, where the dynamic linker finds it.
-pub const DEFAULT: &str = "p11-kit-proxy.so";
+const PROXY: &str = "p11-kit-proxy.so";
+
+/// The library that the proxy is a link to. Debian has the link in a package of its own.
+const LIBRARY: &str = "libp11-kit.so.0";
+
+/// The module where nothing else is said: p11-kit's proxy, by its own name if it has that.
+pub fn proxy() -> PathBuf {
+    let folders = Folders::usual().libraries;
+    let has = |name: &str| folders.iter().any(|folder| folder.join(name).exists());
+    let name = if !has(PROXY) && has(LIBRARY) {
+        LIBRARY
+    } else {
+        PROXY
+    };
+    name.into()
+}
 
 /// The module that a setting names: a file, or a name that is left to the dynamic linker.
 pub fn file(found: &Found) -> PathBuf {
@@ -44,6 +59,8 @@ pub fn named(name: &str) -> Result<PathBuf, NoModule> {
 
 /// Where modules are looked for.
 struct Folders {
+    /// Where the dynamic linker looks.
+    libraries: Vec<PathBuf>,
     /// Folders with modules.
     modules: Vec<PathBuf>,
     /// Folders with p11-kit's descriptions of modules (`NAME.module`).
@@ -59,18 +76,13 @@ impl Folders {
             name.to_string_lossy()
                 .starts_with(&format!("{ARCH}-linux-"))
         });
-        let mut modules: Vec<_> = own.map(|name| lib.join(name).join("pkcs11")).collect();
-        modules.extend(
-            [
-                "/usr/lib64/pkcs11",
-                "/usr/lib/pkcs11",
-                "/usr/local/lib/pkcs11",
-                "/usr/local/lib",
-            ]
-            .map(PathBuf::from),
-        );
+        let mut libraries: Vec<_> = own.map(|name| lib.join(name)).collect();
+        libraries.extend(["/usr/lib64", "/usr/lib", "/usr/local/lib"].map(PathBuf::from));
+        let modules = libraries.iter().map(|folder| folder.join("pkcs11"));
+        let modules = modules.chain([PathBuf::from("/usr/local/lib")]).collect();
         let descriptions = ["/etc/pkcs11/modules", "/usr/share/p11-kit/modules"];
         Self {
+            libraries,
             modules,
             descriptions: descriptions.map(PathBuf::from).into(),
         }
@@ -162,6 +174,7 @@ mod tests {
         .unwrap();
         fs::write(at("two/kit.module"), "priority: 1\nmodule: card.so").unwrap();
         let folders = Folders {
+            libraries: vec![],
             modules: vec![at("one"), at("two")],
             descriptions: vec![at("one"), at("two")],
         };

@@ -78,7 +78,7 @@ fn list_tokens(matches: &ArgMatches, context: &Context<'_>) -> Result<String, Cl
     };
     let place = place.as_deref();
     let uri = place.map_or_else(Uri::default, |place| place.uri.clone());
-    let module = plan.token.module_of(place);
+    let module = &plan.token.module_of(place);
     let has_pin = plan.token.pin.is_some() || place.is_some_and(|place| place.pin.is_some());
 
     let mut tokens = plan.token.tokens(&[place])?;
