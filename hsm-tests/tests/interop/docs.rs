@@ -4,8 +4,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use hsm_tests::program;
+use hsm_tests::lab::restrict;
+use hsm_tests::{Card, piv, program};
 use keystead::host::config::Setting;
 
 /// Commands that are run elsewhere: they build, install, or run this very test.
@@ -113,8 +115,27 @@ fn is_run_elsewhere(command: &str) -> bool {
         .any(|(prefix, _)| command.starts_with(prefix))
 }
 
-/// Runs a document. Each command's output is told from the next one's by a line of its own.
+/// Runs a document.
 fn check(path: &Path) {
+    check_in(path, |_| ());
+}
+
+/// The same with a YubiKey in its reader, and a person who knows its PIN: a prompt is answered.
+fn check_with_yubikey(path: &Path) {
+    let card = Card::new();
+    let pin = card.folder().join("pin");
+    fs::write(&pin, piv::PIN).unwrap();
+    restrict(&pin);
+    check_in(path, |shell| {
+        card.configure(shell).env(
+            "KEYSTEAD_PASSWORD_SOURCE",
+            format!("file:{}", pin.display()),
+        );
+    });
+}
+
+/// Runs a document. Each command's output is told from the next one's by a line of its own.
+fn check_in(path: &Path, environment: impl FnOnce(&mut Command)) {
     let name = path.display();
     let document = fs::read_to_string(path).unwrap();
     let lab = tempfile::tempdir().unwrap();
@@ -140,6 +161,7 @@ fn check(path: &Path) {
         .current_dir(lab.path())
         .env("HOME", lab.path())
         .env("LC_ALL", "C.UTF-8");
+    environment(&mut shell);
     let finished = program::run_with_input(&mut shell, &script);
     let mut outputs = finished.stdout.split("\n@@ ");
     let mut output = outputs.next().unwrap_or_default();
@@ -163,7 +185,7 @@ fn document(name: &str) -> PathBuf {
 
 #[test]
 fn readme() {
-    check(&document("README.md"));
+    check_with_yubikey(&document("README.md"));
 }
 
 macro_rules! documents {
@@ -194,6 +216,8 @@ documents! {
     configuration "docs/configuration.md"
     design "docs/DESIGN.md"
     errors "docs/errors.md"
+    isolation "docs/isolation.md"
+    pkcs11 "docs/pkcs11.md"
     sandbox "docs/sandbox.md"
 }
 
