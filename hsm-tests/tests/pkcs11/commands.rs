@@ -4,8 +4,9 @@
 use std::fs;
 use std::path::Path;
 
+use hsm_tests::fault::{Effect, Fault, When, sys};
 use hsm_tests::softhsm::{MODULE, PIN, SoftHsm};
-use hsm_tests::{Finished, lab, program, run};
+use hsm_tests::{FaultModule, Finished, lab, program, run};
 use keystead::backend::pkcs11::KeyAlgorithm;
 use serde_json::Value;
 
@@ -280,6 +281,29 @@ fn a_pin_is_tried_on_one_token_alone() {
     assert_eq!(ran.code, Some(3));
     assert!(ran.stderr.contains("/no/module.so"), "{}", ran.stderr);
     assert_eq!(desk.run("token list hub.pem").code, Some(2));
+}
+
+#[test]
+fn a_slot_that_cannot_be_read_hides_no_other() {
+    let desk = Desk::new("good");
+    desk.0.add_token("bad");
+    let mut module = FaultModule::new(desk.0.folder(), "fault", MODULE);
+    for function in ["C_GetTokenInfo", "C_GetMechanismList", "C_OpenSession"] {
+        module.heal();
+        module.fail(Fault::new(
+            function,
+            When::Nth(2),
+            Effect::Return(sys::CKR_DEVICE_ERROR),
+        ));
+        let list = format!("token list --json --pkcs11-lib {}", module.path().display());
+        let ran = desk.run(&list);
+        let says = format!("{function}: CKR_DEVICE_ERROR");
+        assert!(ran.stderr.contains(&says), "{}", ran.stderr);
+        let listed = lab::json(&ran.success());
+        let slots = listed["slots"].as_array().unwrap();
+        let broken = slots.iter().filter(|slot| !slot["problem"].is_null());
+        assert_eq!((slots.len(), broken.count()), (3, 1), "{listed}");
+    }
 }
 
 /// The module in a process of its own changes nothing.
