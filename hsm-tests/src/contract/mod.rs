@@ -1,7 +1,7 @@
 //! One list of cases for every device that keeps keys: what keystead promises of each.
 //!
 //! A [`Bench`] is a device with keys in it. [`contract!`](crate::contract!) makes a module with a test
-//! for each of the [`cases`]. What a device cannot do it lists with the reason ([`Bench::LIMITS`]), and
+//! for each of the cases. What a device cannot do it lists with the reason ([`Bench::LIMITS`]), and
 //! the list is held to: a device that can do it after all fails the test.
 
 mod cases;
