@@ -349,41 +349,53 @@ fn a_certificate_that_does_not_get_there_takes_none_away() {
             .store(&certificate(&hub.uri, &first, false), &mut StoredPin)
             .unwrap();
 
-        // A device that breaks, and one that has no room for two, and breaks then.
-        for (when, code) in [
-            (When::From(1), sys::CKR_DEVICE_MEMORY),
-            (When::UpTo(3), sys::CKR_TEMPLATE_INCONSISTENT),
-        ] {
+        let create = |when, code| Fault::new("C_CreateObject", when, Effect::Return(code));
+        let replace = certificate(&hub.uri, &second, true);
+        // A device that breaks, and a module that never takes what we write.
+        for code in [sys::CKR_DEVICE_MEMORY, sys::CKR_TEMPLATE_INCONSISTENT] {
+            module.fail(create(When::From(1), code));
+            let (refused, calls) = module.during(|| tokens.store(&replace, &mut StoredPin));
+            refused.unwrap_err();
+            assert!(!calls.contains(&"C_DestroyObject".to_owned()), "{calls:?}");
             module.heal();
-            module.fail(Fault::new("C_CreateObject", when, Effect::Return(code)));
-            let replace = certificate(&hub.uri, &second, true);
-            let result = tokens.store(&replace, &mut StoredPin);
-            module.heal();
-            match code {
-                sys::CKR_DEVICE_MEMORY => {
-                    let error = result.unwrap_err().to_string();
-                    assert!(
-                        error.contains("C_CreateObject: CKR_DEVICE_MEMORY"),
-                        "{error}"
-                    );
-                    assert_eq!(stored(&hsm, &id), first);
-                }
-                // The fourth call is the one after the old certificate was removed.
-                _ => assert_eq!(stored(&hsm, &id), second, "{result:?}"),
-            }
-            assert_eq!(objects(&hsm).matches("Certificate Object").count(), 1);
+            assert_eq!(stored(&hsm, &id), first);
         }
-
-        // The old one is gone, the new one refused: the old one comes back.
-        module.fail(Fault::new(
-            "C_CreateObject",
-            When::UpTo(4),
-            Effect::Return(sys::CKR_TEMPLATE_INCONSISTENT),
-        ));
-        let replace = certificate(&hub.uri, &first, true);
+        // The name is taken: the third call is the trial under another one, the next two come after the old
+        // certificate was removed. It comes back.
+        module.fail(create(When::UpTo(2), sys::CKR_TEMPLATE_INCONSISTENT));
+        module.fail(create(When::Nth(4), sys::CKR_TEMPLATE_INCONSISTENT));
+        module.fail(create(When::Nth(5), sys::CKR_TEMPLATE_INCONSISTENT));
         tokens.store(&replace, &mut StoredPin).unwrap_err();
         module.heal();
+        assert_eq!(stored(&hsm, &id), first);
+        // The same, but for the second half.
+        module.fail(create(When::UpTo(2), sys::CKR_TEMPLATE_INCONSISTENT));
+        tokens.store(&replace, &mut StoredPin).unwrap();
+        module.heal();
         assert_eq!(stored(&hsm, &id), second);
+        assert_eq!(objects(&hsm).matches("Certificate Object").count(), 1);
+    });
+}
+
+#[test]
+fn an_authoritys_certificate_of_the_same_name_stays() {
+    SoftHsm::in_process("authority", |hsm| {
+        let mut tokens = tokens(&hsm, MODULE.as_ref());
+        let mut issuer = Issuer::new();
+        let request = pair(
+            "pkcs11:token=authority;object=hub;id=%07",
+            KeyAlgorithm::P256,
+        );
+        let hub = tokens.generate(&request, &mut StoredPin).unwrap();
+        let file = hsm.folder().join("authority.der");
+        fs::write(&file, issuer.0.certificate()).unwrap();
+        hsm.write_certificate(&file, 7, "hub");
+        for replace in [false, true] {
+            let leaf = issuer.certify(&hub.public_key);
+            let request = certificate(&hub.uri, &leaf, replace);
+            tokens.store(&request, &mut StoredPin).unwrap();
+            assert_eq!(objects(&hsm).matches("Certificate Object").count(), 2);
+        }
     });
 }
 

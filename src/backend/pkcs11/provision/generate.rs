@@ -13,7 +13,6 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use sha2::{Digest as _, Sha256};
 
 use super::{Family, Workbench, is_template_refused, unsupported};
-use crate::backend::pkcs11::call::CallError;
 use crate::backend::pkcs11::choice::token_uri;
 use crate::backend::pkcs11::error::TokenError;
 use crate::backend::pkcs11::local::Local;
@@ -180,18 +179,15 @@ impl Workbench<'_> {
         label: Option<&str>,
         id: Option<&[u8]>,
     ) -> Result<Pair, TokenError> {
-        let mut result = Err(CallError::new(
-            crate::backend::pkcs11::Call::GenerateKeyPair,
-            CKR_TEMPLATE_INCONSISTENT,
-        ));
-        for detail in [Detail::Everything, Detail::Needed, Detail::Least] {
+        let attempt = |detail| {
             let (public, private) = templates(algorithm, label, id, detail);
-            result = self
-                .session
-                .generate_key_pair(&mechanism(algorithm), &public, &private);
-            match result {
-                Err(error) if is_template_refused(error) => {}
-                _ => break,
+            self.session
+                .generate_key_pair(&mechanism(algorithm), &public, &private)
+        };
+        let mut result = attempt(Detail::Everything);
+        for detail in [Detail::Needed, Detail::Least] {
+            if result.is_err_and(is_template_refused) {
+                result = attempt(detail);
             }
         }
         match result {

@@ -8,12 +8,14 @@ use std::vec::Vec;
 use cryptoki::object::{Attribute, CertificateType, ObjectClass};
 use der::Encode as _;
 use der::asn1::UintRef;
+use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::{Family, Workbench, is_template_refused, unsupported};
 use crate::backend::pkcs11::call::CallError;
 use crate::backend::pkcs11::choice::token_uri;
 use crate::backend::pkcs11::error::TokenError;
 use crate::backend::pkcs11::local::Local;
+use crate::backend::pkcs11::module::Object;
 use crate::backend::pkcs11::objects::{self, PrivateKey, StoredCertificate};
 use crate::backend::pkcs11::tokens::{Operator, StoreCertificate};
 use crate::backend::pkcs11::uri::Uri;
@@ -96,7 +98,8 @@ impl Workbench<'_> {
         }
     }
 
-    /// The certificates that have the key's name.
+    /// The certificates that have the key's name, and would be taken for its own: an authority's may have it
+    /// too, and is in nobody's way where there is room for both.
     fn beside(&self, key: &PrivateKey) -> Result<Vec<StoredCertificate>, TokenError> {
         if key.id.is_empty() && key.label.is_empty() {
             return Ok(Vec::new());
@@ -106,12 +109,22 @@ impl Workbench<'_> {
             object: Some(key.label.clone()).filter(|_| key.id.is_empty()),
             ..Uri::default()
         };
-        objects::certificates(&self.session, &name).map_err(|error| self.module.error(error))
+        let found = objects::certificates(&self.session, &name);
+        let mut found = found.map_err(|error| self.module.error(error))?;
+        if !self.has_one_place() {
+            found.retain(|one| !is_authority(&one.der));
+        }
+        Ok(found)
+    }
+
+    /// Whether there is one place for each key's certificate (PIV): what is written there overwrites.
+    fn has_one_place(&self) -> bool {
+        matches!(Family::of(&self.slot), Family::YubiKey | Family::Piv)
     }
 
     /// Writes the new certificate before the old ones are destroyed. A token that has one place for both
-    /// (PIV) overwrites the old one, or refuses until it is gone: what was there is put back if the new one
-    /// does not get there.
+    /// overwrites the old one, or refuses until it is gone. What was there is put back if the new one does not
+    /// get there.
     fn put(
         &self,
         key: &PrivateKey,
@@ -119,7 +132,7 @@ impl Workbench<'_> {
         der: &[u8],
     ) -> Result<Uri, TokenError> {
         let mut created = self.create(key, der);
-        if created.is_err_and(|error| !before.is_empty() && is_template_refused(error)) {
+        if created.is_err_and(is_template_refused) && !before.is_empty() && self.takes(key, der) {
             for one in before {
                 // Whether it is gone shows in what follows.
                 let _ = self.session.destroy(one.object);
@@ -144,6 +157,22 @@ impl Workbench<'_> {
         Ok(new.uri(token_uri(&self.slot)))
     }
 
+    /// Whether the token takes the certificate under another name, so that it is the name that it refuses: it
+    /// is taken. Nothing is destroyed for a certificate that it never takes.
+    fn takes(&self, key: &PrivateKey, der: &[u8]) -> bool {
+        let mut id = [0; 20];
+        if SystemRandom::new().fill(&mut id).is_err() {
+            return false;
+        }
+        let mut other = key.clone();
+        other.id = id.to_vec();
+        match self.create(&other, der) {
+            // One that cannot be removed again shows what the token is like.
+            Ok(trial) => self.session.destroy(trial).is_ok(),
+            Err(_) => false,
+        }
+    }
+
     /// Restores those of the certificates that are gone, as far as the token lets it.
     fn put_back(&self, key: &PrivateKey, before: &[StoredCertificate]) {
         let present = self.beside(key).unwrap_or_default();
@@ -155,13 +184,12 @@ impl Workbench<'_> {
         }
     }
 
-    fn create(&self, key: &PrivateKey, der: &[u8]) -> Result<(), CallError> {
-        let full = template(key, der, true);
-        match self.session.create(&full) {
+    fn create(&self, key: &PrivateKey, der: &[u8]) -> Result<Object, CallError> {
+        match self.session.create(&template(key, der, true)) {
             Err(error) if is_template_refused(error) => {
-                self.session.create(&template(key, der, false)).map(drop)
+                self.session.create(&template(key, der, false))
             }
-            result => result.map(drop),
+            created => created,
         }
     }
 }
@@ -193,4 +221,11 @@ fn template(key: &PrivateKey, der: &[u8], is_full: bool) -> Vec<Attribute> {
         }
     }
     template
+}
+
+fn is_authority(der: &[u8]) -> bool {
+    let constraints = Certificate::from_der(der)
+        .ok()
+        .and_then(|one| one.basic_constraints);
+    constraints.is_some_and(|constraints| constraints.ca)
 }
