@@ -12,6 +12,9 @@ use keystead::backend::secret::{Secret, SecretError};
 use keystead::backend::signature::verify;
 use keystead::ca::{Authority, KeyType, Template, Usage, Validity};
 use keystead::core::key::{MAX_SIGNATURE_LEN, Signer as _};
+use keystead::core::x509::Certificate;
+
+use crate::filled::filled;
 
 /// Stored secrets: the PIN, and the management key.
 struct Stored;
@@ -146,6 +149,7 @@ fn a_key_is_made_in_a_slot_that_is_named_and_free() {
 #[test]
 fn what_opensc_cannot_do_names_a_tool_that_can() {
     Card::in_process(|card| {
+        let present = filled(&card, &[("9a", "ECCP256")]).remove(0);
         let mut tokens = tokens(&card, OPENSC);
         let request = pair("pkcs11:id=%01", KeyAlgorithm::P256, PinRole::User);
         let error = tokens.generate(&request, &mut Stored).unwrap_err();
@@ -154,5 +158,24 @@ fn what_opensc_cannot_do_names_a_tool_that_can() {
             error.remedy().unwrap().contains("yubico-piv-tool"),
             "{error}"
         );
+
+        let public_key = Certificate::from_der(&present).unwrap().public_key;
+        let request = StoreCertificate {
+            role: PinRole::User,
+            ..store(
+                &"pkcs11:id=%01".parse().unwrap(),
+                &certify(public_key),
+                true,
+            )
+        };
+        let error = tokens.store(&request, &mut Stored).unwrap_err();
+        assert!(matches!(error, TokenError::Unsupported { .. }), "{error:?}");
+        assert!(
+            error.remedy().unwrap().contains("import-certificate"),
+            "{error}"
+        );
+        let uri = "pkcs11:id=%01;type=cert".parse().unwrap();
+        let found = tokens.certificates(&uri, &mut Stored).unwrap();
+        assert_eq!(found[0].der, present);
     });
 }
