@@ -235,14 +235,15 @@ fn a_login_that_hangs_and_is_killed_counts_as_refused() {
 fn a_login_that_fails_for_another_reason_does_not_count() {
     Rig::run(
         |mut rig| {
-            let gone = Effect::Return(sys::CKR_DEVICE_REMOVED);
-            rig.module.fail(Fault::new("C_Login", When::Nth(1), gone));
+            let gone = Fault::always("C_Login", sys::CKR_DEVICE_REMOVED);
+            rig.module.fail(gone);
             let error = refusal(rig.open(PIN));
             assert!(!error.concerns_pin(), "{error}");
             assert!(
                 error.to_string().ends_with("C_Login: CKR_DEVICE_REMOVED"),
                 "{error}"
             );
+            rig.module.heal();
             sign(&mut rig.signer()).unwrap();
         },
         opens,

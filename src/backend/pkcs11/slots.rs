@@ -1,7 +1,9 @@
 //! Slots and the tokens in them, and which of them a URI means.
 
+use core::time::Duration;
 use std::format;
 use std::string::String;
+use std::thread;
 use std::vec::Vec;
 
 use cryptoki_sys::*;
@@ -80,13 +82,28 @@ impl Slot {
     }
 }
 
+/// SoftHSM fails to read a token whose PIN state another process is writing at that moment.
+const RETRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(5);
+
 impl Token {
     /// Reads it.
     ///
     /// # Errors
     /// [`CallError`].
     pub fn read(module: &Module, slot: CK_SLOT_ID) -> Result<Self, CallError> {
-        let info = module.token_info(slot)?;
+        let mut info = module.token_info(slot);
+        for _ in 0..RETRIES {
+            if !info
+                .as_ref()
+                .is_err_and(|error| error.is(CKR_GENERAL_ERROR))
+            {
+                break;
+            }
+            thread::sleep(PAUSE);
+            info = module.token_info(slot);
+        }
+        let info = info?;
         Ok(Self {
             name: TokenName {
                 label: text(&info.label),
