@@ -21,6 +21,7 @@ use keystead::core::time::UnixTime;
 use keystead::core::x509::{Certificate, PublicKeyInfo};
 use keystead::host::arn::{Arn, SessionArns};
 use keystead::host::config::Config;
+use keystead::host::pkix::Description;
 use keystead::host::selector::Selector;
 use keystead::host::x509_text::{NameText, attributes};
 use keystead::sandbox::{self, Authorization, Policy, ScheduledFault};
@@ -83,12 +84,20 @@ pub fn certificate(data: &[u8]) {
     if certificate.key_kind().is_some() {
         assert!(PublicKeyInfo::from_der(certificate.public_key).is_ok());
     }
+    let description = Description::new(&certificate, certificate.not_before);
+    // What is shown cannot steer a terminal.
+    let is_text = |c: char| c == '\n' || !c.is_control();
+    assert!(description.to_string().chars().all(is_text));
+    assert!(description.to_json()["violations"].is_array());
 }
 
 /// A certificate request, DER.
 pub fn certificate_request(data: &[u8]) {
     if let Ok(request) = CertificateRequest::from_der(data) {
         assert!(PublicKeyInfo::from_der(&request.public_key).is_ok());
+        for name in &request.alternative_names {
+            assert!(!name.to_string().is_empty());
+        }
     }
 }
 
