@@ -15,6 +15,7 @@ pub mod piv;
 pub mod processes;
 pub mod program;
 pub mod softhsm;
+pub mod terminal;
 pub mod tls_server;
 
 pub use alone::alone;

@@ -1,17 +1,15 @@
 //! Where `keystead` gets a token's PIN from, and how often it tries it.
 
 use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
-use std::thread;
 
 use hsm_tests::fault::{Effect, Fault, When, sys};
 use hsm_tests::hub::{ID, assert_credentials};
 use hsm_tests::lab::restrict;
 use hsm_tests::softhsm::{MODULE, PIN};
+use hsm_tests::terminal::{in_session, on_a_terminal};
 use hsm_tests::{FaultModule, Hub, run};
-use rustix::fs::{Mode, OFlags};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::fs::Mode;
 
 const WRONG: &str = "4321";
 
@@ -40,66 +38,6 @@ impl Watched {
     fn logins(&self) -> usize {
         self.module.count("C_Login")
     }
-}
-
-/// A program in a session of its own, which has no terminal, or with `--ctty` its standard input.
-fn in_session(program: &Command, how: &[&str]) -> Command {
-    let mut command = Command::new("setsid");
-    command.args(how).arg(program.get_program());
-    command.args(program.get_args()).env_clear();
-    for (name, value) in program.get_envs() {
-        command.env(name, value.unwrap_or_default());
-    }
-    command.current_dir(program.get_current_dir().expect("it is at home"));
-    command
-}
-
-/// Runs a program on a terminal of its own, standard output and standard error elsewhere. After each
-/// of `dialogue`'s texts has appeared on the screen its keys are pressed. Gives the screen, and what it
-/// left behind.
-fn on_a_terminal(program: &Command, dialogue: &[(&str, &str)]) -> (String, hsm_tests::Finished) {
-    let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&keyboard).unwrap();
-    unlockpt(&keyboard).unwrap();
-    let name = ptsname(&keyboard, Vec::new()).unwrap();
-    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let terminal = File::from(rustix::fs::open(name, flags, Mode::empty()).unwrap());
-    let mut keyboard = File::from(keyboard);
-
-    let mut command = in_session(program, &["--ctty", "--wait"]);
-    let child = command
-        .stdin(terminal)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(command);
-    let finished = thread::spawn(move || child.wait_with_output().unwrap());
-    let mut screen = Vec::new();
-    let mut seen = 0;
-    let mut dialogue = dialogue.iter();
-    let mut next = dialogue.next();
-    let mut piece = [0; 1024];
-    // When the last process leaves the terminal, reading it fails.
-    while let Ok(len @ 1..) = keyboard.read(&mut piece) {
-        screen.extend_from_slice(&piece[..len]);
-        if let Some((text, keys)) = next {
-            let shown = String::from_utf8_lossy(&screen[seen..]);
-            if shown.contains(text) {
-                seen = screen.len();
-                keyboard.write_all(keys.as_bytes()).unwrap();
-                next = dialogue.next();
-            }
-        }
-    }
-    let output = finished.join().unwrap();
-    assert!(next.is_none(), "{}", String::from_utf8_lossy(&screen));
-    let finished = hsm_tests::Finished {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    };
-    (String::from_utf8(screen).unwrap(), finished)
 }
 
 #[test]

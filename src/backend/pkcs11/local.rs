@@ -13,7 +13,7 @@ use super::error::TokenError;
 use super::locate;
 use super::login;
 use super::module::{Module, Session};
-use super::objects;
+use super::objects::{self, PrivateKey};
 use super::recovery::look_again;
 use super::signer::TokenSigner;
 use super::slots::{self, Slot, Token};
@@ -215,7 +215,11 @@ impl Local {
 fn list(session: &Session, slot: &Slot, uri: &Uri, found: &mut FoundSlot) -> Result<(), CallError> {
     let token = token_uri(slot);
     let mut keys = Vec::new();
-    for key in objects::private_keys(session, uri)? {
+    let signs = |key: &PrivateKey| key.signs != Some(false);
+    for key in objects::private_keys(session, uri)?
+        .into_iter()
+        .filter(signs)
+    {
         let public_key = key.public_key(session)?;
         keys.push(FoundKey {
             uri: key.uri(token.clone()),
