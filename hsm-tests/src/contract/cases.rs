@@ -9,7 +9,7 @@ use keystead::backend::signature;
 use keystead::core::key::{Scheme, SignError, Signer};
 
 use super::key::{self, Kind};
-use super::{Bench, Refusal};
+use super::{Bench, Refusal, making};
 use crate::alone;
 
 /// What came of one thing that was tried.
@@ -26,6 +26,7 @@ pub struct Case<B> {
     pub(super) part: fn(&B, &str),
 }
 
+const MAKES: &str = "keys are made in it";
 const WRONG_PIN_TWICE: &str = "a wrong PIN is not tried twice";
 const LOCKS: &str = "a locked PIN is told";
 const REMOVED: &str = "it goes away and comes back";
@@ -33,7 +34,7 @@ const WRONG_PIN: &str = "a wrong PIN is told";
 
 /// The names of all findings that there may be.
 pub(super) fn names() -> Vec<String> {
-    let mut names: Vec<String> = [WRONG_PIN, WRONG_PIN_TWICE, LOCKS, REMOVED]
+    let mut names: Vec<String> = [MAKES, WRONG_PIN, WRONG_PIN_TWICE, LOCKS, REMOVED]
         .map(str::to_owned)
         .into();
     for kind in Kind::ALL {
@@ -106,6 +107,15 @@ impl<B: Bench> Case<B> {
                 sign(&mut signer, schemes(kind)[0], MESSAGE).expect("it signs after that");
             }
             findings
+        })
+    }
+
+    /// Keys that keystead makes, with their certificates beside them.
+    pub fn makes() -> Self {
+        Self::whole(|bench, folder| {
+            let workshop = bench.workshop();
+            let result = workshop.map(|workshop| making::every_kind(workshop, B::PIN, folder));
+            vec![finding(MAKES, result)]
         })
     }
 

@@ -6,7 +6,7 @@ use keystead::backend::BoxedSigner;
 use keystead::backend::file::open_key;
 use keystead::backend::secret::Secret;
 
-use super::{Bench, Kind, Refusal};
+use super::{Bench, Kind, Refusal, Workshop};
 use crate::alone::Surroundings;
 use crate::lab::restrict;
 use crate::program::{self, run};
@@ -22,6 +22,7 @@ impl Files {
 
 impl Bench for Files {
     const LIMITS: &'static [(&'static str, &'static str)] = &[
+        ("keys are made in it", "files are written: tests/it"),
         ("a wrong PIN is not tried twice", "a file counts no tries"),
         ("a locked PIN is told", "a file counts no tries"),
         ("it goes away and comes back", "an open key is in memory"),
@@ -60,6 +61,10 @@ impl Bench for Files {
             concerns_pin: error.concerns_password(),
             text: error.to_string(),
         })
+    }
+
+    fn workshop(&self) -> Result<Workshop, String> {
+        Err("a file is no token".to_owned())
     }
 
     fn lock_pin(&mut self) -> Result<(), String> {

@@ -87,6 +87,19 @@ pub const EC: [Scheme; 3] = [
 /// Whether OpenSSL takes a signature for one by the private key in a file.
 #[track_caller]
 pub fn verify(folder: &Path, key: &Path, scheme: Scheme, message: &[u8], signature: &[u8]) {
+    verify_by(folder, &["-prverify"], key, scheme, message, signature);
+}
+
+/// The same with the words that tell OpenSSL what kind of file the key is.
+#[track_caller]
+pub fn verify_by(
+    folder: &Path,
+    how: &[&str],
+    key: &Path,
+    scheme: Scheme,
+    message: &[u8],
+    signature: &[u8],
+) {
     let (hash, is_pss) = match scheme {
         Scheme::RsaPkcs1Sha256 | Scheme::EcdsaSha256 => ("-sha256", false),
         Scheme::RsaPkcs1Sha384 | Scheme::EcdsaSha384 => ("-sha384", false),
@@ -102,7 +115,7 @@ pub fn verify(folder: &Path, key: &Path, scheme: Scheme, message: &[u8], signatu
         file
     };
     let mut dgst = program::command("openssl");
-    dgst.args(["dgst", hash, "-prverify"]).arg(key);
+    dgst.args(["dgst", hash]).args(how).arg(key);
     if is_pss {
         let salt = "rsa_pss_saltlen:digest";
         dgst.args(["-sigopt", "rsa_padding_mode:pss", "-sigopt", salt]);

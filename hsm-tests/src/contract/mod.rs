@@ -7,6 +7,7 @@
 mod cases;
 mod file;
 mod key;
+mod making;
 mod nss;
 mod p11_kit;
 mod piv;
@@ -16,6 +17,7 @@ mod token;
 use std::path::Path;
 
 use keystead::backend::BoxedSigner;
+use keystead::backend::pkcs11::Tokens;
 
 pub use self::cases::{Case, Finding};
 pub use self::file::Files;
@@ -55,6 +57,12 @@ pub trait Bench: Sized {
     /// [`Refusal`].
     fn open(&self, kind: Kind, pin: &str) -> Result<BoxedSigner, Refusal>;
 
+    /// What keystead makes keys in.
+    ///
+    /// # Errors
+    /// Why it makes none in this device.
+    fn workshop(&self) -> Result<Workshop, String>;
+
     /// Has the device lock its PIN.
     ///
     /// # Errors
@@ -69,6 +77,13 @@ pub trait Bench: Sized {
 
     /// Puts it back.
     fn insert(&mut self);
+}
+
+/// A token in which keys are made.
+pub struct Workshop {
+    pub tokens: Box<dyn Tokens>,
+    /// The token's URI.
+    pub uri: String,
 }
 
 /// Why a key does not open.
@@ -111,7 +126,7 @@ fn hold_to<B: Bench>(findings: &[Finding]) {
 macro_rules! contract {
     ($module:ident, $bench:ty) => {
         mod $module {
-            $crate::contract!(@each $bench: signs, messages, pins, locks, removed, threads, processes);
+            $crate::contract!(@each $bench: signs, makes, messages, pins, locks, removed, threads, processes);
 
             /// No limit is of a finding that there is none of.
             #[test]

@@ -5,11 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use keystead::backend::BoxedSigner;
+use keystead::backend::pkcs11::Local;
 
-use super::{Bench, Kind, Refusal, token};
+use super::{Bench, Kind, Refusal, Workshop, token};
 use crate::alone::Surroundings;
 use crate::p11_kit;
 use crate::program::{self, run};
+
+/// Where NSS keeps keys; it has another token for what is in memory.
+const TOKEN: &str = "pkcs11:token=NSS%20Certificate%20DB";
 
 /// An NSS database.
 pub struct Nss(PathBuf);
@@ -99,8 +103,16 @@ impl Bench for Nss {
     }
 
     fn open(&self, kind: Kind, pin: &str) -> Result<BoxedSigner, Refusal> {
-        let certificate = format!("pkcs11:token=NSS%20Certificate%20DB;object={kind};type=cert");
+        let certificate = format!("{TOKEN};object={kind};type=cert");
         token::open(p11_kit::proxy(), &self.0, None, Some(&certificate), pin)
+    }
+
+    fn workshop(&self) -> Result<Workshop, String> {
+        let tokens = Local::new(token::access(p11_kit::proxy(), &self.0));
+        Ok(Workshop {
+            tokens: Box::new(tokens),
+            uri: TOKEN.to_owned(),
+        })
     }
 
     fn lock_pin(&mut self) -> Result<(), String> {

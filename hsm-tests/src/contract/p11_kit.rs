@@ -5,7 +5,7 @@ use std::path::Path;
 use keystead::backend::BoxedSigner;
 
 use super::softhsm::{SOFTHSM_NEVER_LOCKS, Tokens};
-use super::{Bench, Kind, Refusal};
+use super::{Bench, Kind, Refusal, Workshop};
 use crate::alone::Surroundings;
 use crate::p11_kit::{self, Server};
 use crate::softhsm::{CONFIGURATION, MODULE, PIN, configuration};
@@ -30,9 +30,10 @@ impl Bench for Client {
     }
 
     fn set_up(folder: &Path) -> Self {
+        let tokens = Tokens::set_up(folder);
         Self {
-            tokens: Tokens::set_up(folder),
-            server: None,
+            server: Some(Server::start(folder, MODULE)),
+            tokens,
         }
     }
 
@@ -45,14 +46,15 @@ impl Bench for Client {
 
     fn put(&mut self, kind: Kind, key: &Path) -> Result<(), String> {
         self.tokens.put(kind, key);
-        if self.server.is_none() {
-            self.insert();
-        }
         Ok(())
     }
 
     fn open(&self, kind: Kind, pin: &str) -> Result<BoxedSigner, Refusal> {
         self.tokens.open(p11_kit::client(), kind, pin)
+    }
+
+    fn workshop(&self) -> Result<Workshop, String> {
+        Ok(self.tokens.workshop(p11_kit::client()))
     }
 
     fn lock_pin(&mut self) -> Result<(), String> {
@@ -99,6 +101,10 @@ impl Bench for Proxy {
 
     fn open(&self, kind: Kind, pin: &str) -> Result<BoxedSigner, Refusal> {
         self.0.open(p11_kit::proxy(), kind, pin)
+    }
+
+    fn workshop(&self) -> Result<Workshop, String> {
+        Ok(self.0.workshop(p11_kit::proxy()))
     }
 
     fn lock_pin(&mut self) -> Result<(), String> {

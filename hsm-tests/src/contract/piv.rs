@@ -4,19 +4,22 @@ use std::path::{Path, PathBuf};
 
 use keystead::backend::BoxedSigner;
 
-use super::{Bench, Kind, Refusal, token};
+use super::{Bench, Kind, Refusal, Workshop, token};
 use crate::alone::Surroundings;
 use crate::piv::{Card, OPENSC, PIN, YKCS11};
 use crate::program::{self, run};
 
 /// What the card itself cannot do, through whichever module.
 const LIMITS: &[(&str, &str)] = &[
+    ("keys are made in it", IN_SLOTS),
     ("P-521 keys", NO_SUCH_KEY),
     ("RSA-3072 keys", NO_SUCH_KEY),
     ("RSA-4096 keys", NO_SUCH_KEY),
 ];
 
 const NO_SUCH_KEY: &str = "PIV has P-256, P-384 and RSA up to 2048 bits";
+
+const IN_SLOTS: &str = "its keys have slots, and want the management key: tests/piv/provision.rs";
 
 /// A card through Yubico's module.
 pub struct Ykcs11(Piv);
@@ -120,6 +123,10 @@ macro_rules! bench {
 
             fn open(&self, kind: Kind, pin: &str) -> Result<BoxedSigner, Refusal> {
                 self.0.open($module, kind, pin)
+            }
+
+            fn workshop(&self) -> Result<Workshop, String> {
+                Err(IN_SLOTS.to_owned())
             }
 
             fn lock_pin(&mut self) -> Result<(), String> {

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use keystead::backend::BoxedSigner;
 use keystead::backend::isolated::{Isolated, Starter};
+use keystead::backend::pkcs11::Local;
 
-use super::{Bench, Kind, Refusal, token};
+use super::{Bench, Kind, Refusal, Workshop, token};
 use crate::alone::Surroundings;
 use crate::program;
 use crate::softhsm::{CONFIGURATION, MODULE, PIN, SoftHsm, configuration};
@@ -57,6 +58,14 @@ impl Tokens {
         pin: &str,
     ) -> Result<BoxedSigner, Refusal> {
         token::open(module, &self.folder, Some(&uri(kind)), None, pin)
+    }
+
+    pub fn workshop(&self, module: impl Into<PathBuf>) -> Workshop {
+        let tokens = Local::new(token::access(module, &self.folder));
+        Workshop {
+            tokens: Box::new(tokens),
+            uri: format!("pkcs11:token={LABEL}"),
+        }
     }
 
     /// More wrong PINs than any card takes.
@@ -117,6 +126,10 @@ impl Bench for Direct {
         self.0.open(MODULE, kind, pin)
     }
 
+    fn workshop(&self) -> Result<Workshop, String> {
+        Ok(self.0.workshop(MODULE))
+    }
+
     fn lock_pin(&mut self) -> Result<(), String> {
         self.0.lock_pin()
     }
@@ -133,6 +146,13 @@ impl Bench for Direct {
 
 /// The same token, its module in another process: `keystead-signer`.
 pub struct InSigner(Tokens);
+
+impl InSigner {
+    fn tokens(&self) -> Isolated {
+        let starter = Starter::direct(program::keystead_signer(), &[]);
+        Isolated::new(starter, token::access(MODULE, &self.0.folder))
+    }
+}
 
 impl Bench for InSigner {
     const LIMITS: &'static [(&'static str, &'static str)] = &[SOFTHSM_NEVER_LOCKS];
@@ -157,10 +177,14 @@ impl Bench for InSigner {
     }
 
     fn open(&self, kind: Kind, pin: &str) -> Result<BoxedSigner, Refusal> {
-        let starter = Starter::direct(program::keystead_signer(), &[]);
-        let access = token::access(MODULE, &self.0.folder);
-        let tokens = Isolated::new(starter, access);
-        token::open_by(tokens, Some(&uri(kind)), None, pin)
+        token::open_by(self.tokens(), Some(&uri(kind)), None, pin)
+    }
+
+    fn workshop(&self) -> Result<Workshop, String> {
+        Ok(Workshop {
+            tokens: Box::new(self.tokens()),
+            ..self.0.workshop(MODULE)
+        })
     }
 
     fn lock_pin(&mut self) -> Result<(), String> {
