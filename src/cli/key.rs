@@ -22,7 +22,7 @@ use crate::backend::pkcs11::{GenerateKey, KeyAlgorithm};
 use crate::host::files::Access;
 
 /// One line about it.
-pub const ABOUT: &str = "Make a private key, in a token or in a file";
+pub const ABOUT: &str = "Make a private key, in a token or in a file (key generate)";
 
 const DETAILS: &str = "\
 In a token the key is sensitive and not extractable; object= and id= of the URI become its label and \
@@ -41,7 +41,7 @@ For example:
 /// [`CliError`]; there is no new key then.
 pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, CliError> {
     let generate = Command::new("generate")
-        .about(ABOUT)
+        .about("Make a private key, in a token or in a file")
         .after_help(DETAILS)
         .arg(subject_key::argument())
         .arg(

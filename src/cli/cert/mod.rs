@@ -14,7 +14,7 @@ use super::error::CliError;
 use super::parse;
 
 /// One line about it.
-pub const ABOUT: &str = "Request a certificate for a key, show one, store one beside its key";
+pub const ABOUT: &str = "Certificates of keys (cert request, cert import, cert show)";
 
 /// Runs the command.
 ///

@@ -20,7 +20,7 @@ use crate::backend::pkcs11::{Inventory, Uri};
 use crate::core::text::Printable;
 
 /// One line about it.
-pub const ABOUT: &str = "Show PKCS#11 tokens, their keys and certificates";
+pub const ABOUT: &str = "Show PKCS#11 tokens, their keys and certificates (token list)";
 
 const NAME: &str = "URI";
 
@@ -38,7 +38,7 @@ For example:
 /// [`CliError`], if the module cannot be used at all; nothing has been printed then.
 pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, CliError> {
     let list = Command::new("list")
-        .about(ABOUT)
+        .about("Show slots, tokens, keys, certificates, mechanisms, and the state of PINs")
         .after_help(DETAILS)
         .arg(
             Arg::new(NAME)
