@@ -1,11 +1,15 @@
 //! The steps by which a module that failed comes back.
 
+use core::time::Duration;
+use std::string::String;
 use std::sync::Arc;
+use std::thread;
 
 use cryptoki_sys::*;
 
 use super::error::TokenError;
 use super::module::Module;
+use super::uri::Uri;
 
 /// The steps of recovery. Each begins with a new session, a login where one is needed, and another look
 /// for the key.
@@ -22,6 +26,15 @@ pub enum Step {
 impl Step {
     /// All of them, in order.
     pub const ALL: [Self; 3] = [Self::Session, Self::Reinitialize, Self::Reload];
+
+    /// How long to wait before it: what was in the way may be gone by itself.
+    fn pause(self) -> Duration {
+        Duration::from_millis(match self {
+            Self::Session => 0,
+            Self::Reinitialize => 20,
+            Self::Reload => 200,
+        })
+    }
 
     /// Takes the step, unless somebody else has taken one since the generation `used`.
     ///
@@ -52,6 +65,7 @@ pub fn look_again<T>(
     let mut result = look();
     for step in Step::ALL {
         let helps = match &result {
+            Err(TokenError::NoToken { uri, present }) if is_blink(uri, present) => true,
             Err(TokenError::NoToken { .. } | TokenError::NoObject { .. }) => {
                 was_in_use && step != Step::Reload
             }
@@ -61,12 +75,23 @@ pub fn look_again<T>(
         if !helps {
             break;
         }
+        thread::sleep(step.pause());
         if step.take(module, used).is_ok() {
             used = module.generation();
             result = look();
         }
     }
     result
+}
+
+/// Whether a token that was not there may be there at the next look: SoftHSM writes a token's file anew at
+/// each login, and to other processes it is none meanwhile.
+fn is_blink(uri: &Uri, present: &[Uri]) -> bool {
+    let is_meant = |one: &Uri| {
+        let same = |wanted: &Option<String>, found| wanted.is_none() || wanted == found;
+        same(&uri.token, &one.token) && same(&uri.serial, &one.serial)
+    };
+    present.is_empty() || present.iter().any(is_meant)
 }
 
 /// Whether a new session, or a module begun anew, may help.

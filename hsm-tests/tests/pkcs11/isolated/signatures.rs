@@ -1,5 +1,6 @@
 //! What works in this process works in another one.
 
+use std::sync::Mutex;
 use std::thread;
 
 use hsm_tests::{SoftHsm, StoredPin};
@@ -60,12 +61,16 @@ fn a_key_is_made_and_listed() {
 fn eight_threads_sign_at_once() {
     SoftHsm::in_process("threads", |hsm| {
         let bench = Bench::new(hsm);
+        // SoftHSM writes the token's file at each login, and to other processes it is none meanwhile.
+        let logging_in = Mutex::new(());
         for starter in [direct(), launcher()] {
             thread::scope(|scope| {
                 for _ in 0..8 {
                     let starter = starter.clone();
                     scope.spawn(|| {
+                        let turn = logging_in.lock().unwrap();
                         let mut signer = bench.open_with(starter, StoredPin).unwrap().signer;
+                        drop(turn);
                         for _ in 0..20 {
                             sign(&mut signer).unwrap();
                         }
