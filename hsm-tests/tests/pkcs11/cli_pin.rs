@@ -276,14 +276,21 @@ fn where_there_is_no_terminal_a_program_tells_it() {
     )
     .unwrap();
     // It may print what it likes, and does not get what it must not.
-    let script = "echo noise; echo \"${HUB_PIN-no PIN}: $2 $3\" >\"$1\"";
+    let script = "echo noise; echo \"${HUB_PIN-no PIN}${OTHER_PIN-}: $2 $3\" >\"$1\"";
     let program = format!(
         "/bin/sh -c '{script}' sh {} 'a person has to'",
         told.display()
     );
-    let session = watched.session(&["--pin-source=env:HUB_PIN", "--notify-cmd", &program]);
+    let uri = watched.hub.uri("object=hub-0001?pin-source=env:OTHER_PIN");
+    let session = watched.session(&[
+        "--pin-source=env:HUB_PIN",
+        "--certificate",
+        &uri,
+        "--notify-cmd",
+        &program,
+    ]);
     let mut session = in_session(&session, &["--wait"]);
-    let finished = run(session.env("HUB_PIN", PIN));
+    let finished = run(session.env("HUB_PIN", PIN).env("OTHER_PIN", PIN));
     assert_credentials(&finished.success());
     let serial = &watched.hub.hsm.serial;
     let expected = format!(

@@ -102,16 +102,7 @@ impl TokenPlan {
         if self.isolate || isolated::REQUIRED {
             let this = env::current_exe()
                 .map_err(|error| failed("the program does not know its own file", error))?;
-            let named = places
-                .iter()
-                .flatten()
-                .filter_map(|place| place.pin.as_ref());
-            let without: Vec<String> = named
-                .chain(&self.pin)
-                .chain(&self.security_officer)
-                .filter_map(SecretSource::variable)
-                .map(String::from)
-                .collect();
+            let without = self.secret_variables(places);
             let starter = Starter::direct(Starter::beside(&this), &without);
             return Ok(Box::new(Isolated::new(starter, access)));
         }
@@ -127,7 +118,22 @@ impl TokenPlan {
             user: named.or(self.pin.as_ref()).cloned(),
             security_officer: self.security_officer.clone(),
         };
-        ConsoleOperator::new(pins, self.notify.clone(), console)
+        let without = self.secret_variables(places);
+        ConsoleOperator::new(pins, without, self.notify.clone(), console)
+    }
+
+    /// The variables that hold PINs, whichever of them is used: no program inherits one.
+    fn secret_variables(&self, places: &[Option<&TokenPlace>]) -> Vec<String> {
+        let named = places
+            .iter()
+            .flatten()
+            .filter_map(|place| place.pin.as_ref());
+        named
+            .chain(&self.pin)
+            .chain(&self.security_officer)
+            .filter_map(SecretSource::variable)
+            .map(String::from)
+            .collect()
     }
 }
 

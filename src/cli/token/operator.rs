@@ -55,13 +55,17 @@ impl Pin {
 }
 
 impl ConsoleOperator {
-    /// Knows where PINs come from, and who runs `notify`: a program and its arguments, if any.
-    pub fn new(pins: Pins, notify: Vec<String>, console: Console) -> Self {
-        let sources = [&pins.user, &pins.security_officer];
-        let variables = sources.into_iter().flatten();
+    /// Knows where PINs come from, which variables hold them, and what tells a person what to do: a
+    /// program and its arguments, if any.
+    pub fn new(
+        pins: Pins,
+        secret_variables: Vec<String>,
+        notify: Vec<String>,
+        console: Console,
+    ) -> Self {
         Self {
             environment: ProcessEnvironment::with_secrets(
-                variables.filter_map(SecretSource::variable),
+                secret_variables.iter().map(String::as_str),
             ),
             user: Pin::new(pins.user),
             security_officer: Pin::new(pins.security_officer),
@@ -163,7 +167,7 @@ mod tests {
             user: Some(user.parse().unwrap()),
             security_officer: None,
         };
-        ConsoleOperator::new(pins, Vec::new(), Console::new(&[], &Nothing))
+        ConsoleOperator::new(pins, Vec::new(), Vec::new(), Console::new(&[], &Nothing))
     }
 
     struct Nothing;
