@@ -3,10 +3,11 @@
 //! block whose first line is `# file NAME` is written to that file first.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use hsm_tests::lab::restrict;
+use hsm_tests::terminal::watch;
 use hsm_tests::{Card, piv, program};
 use keystead::host::config::Setting;
 
@@ -117,25 +118,64 @@ fn is_run_elsewhere(command: &str) -> bool {
 
 /// Runs a document.
 fn check(path: &Path) {
-    check_in(path, |_| ());
-}
-
-/// The same with a YubiKey in its reader, and a person who knows its PIN: a prompt is answered.
-fn check_with_yubikey(path: &Path) {
-    let card = Card::new();
-    let pin = card.folder().join("pin");
-    fs::write(&pin, piv::PIN).unwrap();
-    restrict(&pin);
-    check_in(path, |shell| {
-        card.configure(shell).env(
-            "KEYSTEAD_PASSWORD_SOURCE",
-            format!("file:{}", pin.display()),
-        );
+    check_by(path, |shell, script| {
+        program::run_with_input(shell.arg("-s"), script).stdout
     });
 }
 
-/// Runs a document. Each command's output is told from the next one's by a line of its own.
-fn check_in(path: &Path, environment: impl FnOnce(&mut Command)) {
+/// The same with a YubiKey in its reader, and on a terminal with a person who knows its PIN and
+/// management key, and who touches it.
+fn check_with_yubikey(path: &Path) {
+    let card = Card::new();
+    let finger = card.finger();
+    let ours = |name: &str, text: &str| {
+        let file = card.folder().join(name);
+        fs::write(&file, text).unwrap();
+        file
+    };
+    // The virtual reader has a second slot, which ykman takes for another YubiKey. What it asks for it
+    // says on standard error.
+    let ykman = "#!/bin/sh\n\
+        exec /usr/bin/ykman --reader 'Yubico YubiKey CCID 00 00' \"$@\" 2>/dev/tty\n";
+    let ykman = ours("ykman", ykman);
+    fs::set_permissions(ykman, fs::Permissions::from_mode(0o700)).unwrap();
+    let mut last = "";
+    let answer = |shown: &str| {
+        if shown.contains("touch your token") {
+            finger.wait().touch();
+            return Some(String::new());
+        }
+        // What is typed before a program is ready for it is thrown away.
+        if !shown.ends_with(": ") {
+            return None;
+        }
+        let known = [
+            ("SO PIN of", piv::MANAGEMENT_KEY),
+            ("PIN of", piv::PIN),
+            ("[blank to use default key]", ""),
+            (" PIN", piv::PIN),
+            (" PUK", piv::PUK),
+            ("confirmation", last),
+        ];
+        let asked = known.iter().find(|(prompt, _)| shown.contains(prompt));
+        last = asked?.1;
+        Some(format!("{last}\n"))
+    };
+    check_by(path, |shell, script| {
+        let inherited = shell.get_envs().find(|(name, _)| *name == "PATH");
+        let inherited = inherited.and_then(|(_, path)| path).unwrap().to_owned();
+        let mut path = card.folder().as_os_str().to_owned();
+        path.push(":");
+        path.push(inherited);
+        card.configure(shell).env("PATH", path);
+        let (screen, finished) = watch(shell.arg(ours("script", script)), answer);
+        finished.stdout + &screen
+    });
+}
+
+/// Runs a document with `run`, which gives the standard output of a shell with a script. Each command's
+/// output is told from the next one's by a line of its own.
+fn check_by(path: &Path, run: impl FnOnce(&mut Command, &str) -> String) {
     let name = path.display();
     let document = fs::read_to_string(path).unwrap();
     let lab = tempfile::tempdir().unwrap();
@@ -157,13 +197,11 @@ fn check_in(path: &Path, environment: impl FnOnce(&mut Command)) {
     }
     let mut shell = program::command("bash");
     shell
-        .arg("-s")
         .current_dir(lab.path())
         .env("HOME", lab.path())
         .env("LC_ALL", "C.UTF-8");
-    environment(&mut shell);
-    let finished = program::run_with_input(&mut shell, &script);
-    let mut outputs = finished.stdout.split("\n@@ ");
+    let output = run(&mut shell, &script);
+    let mut outputs = output.split("\n@@ ");
     let mut output = outputs.next().unwrap_or_default();
     for (line, command, expected) in shown {
         let next = outputs
@@ -199,7 +237,7 @@ macro_rules! documents {
 
         #[test]
         fn every_document_is_checked() {
-            let known = [$($file),*];
+            let known = [$($file,)* YUBIKEY];
             for entry in fs::read_dir(document("docs")).unwrap() {
                 let name = entry.unwrap().file_name().into_string().unwrap();
                 let file = format!("docs/{name}");
@@ -219,6 +257,13 @@ documents! {
     isolation "docs/isolation.md"
     pkcs11 "docs/pkcs11.md"
     sandbox "docs/sandbox.md"
+}
+
+const YUBIKEY: &str = "docs/yubikey.md";
+
+#[test]
+fn yubikey() {
+    check_with_yubikey(&document(YUBIKEY));
 }
 
 #[test]
