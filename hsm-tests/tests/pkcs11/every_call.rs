@@ -1,12 +1,16 @@
 //! Whatever function fails, in whatever way: it is survived or named, and nothing is left open.
 
+use std::fs;
 use std::path::Path;
+use std::thread;
 
 use hsm_tests::fault::{Effect, Fault, Renewal, When, sys};
+use hsm_tests::operator::Stored;
+use hsm_tests::processes::await_that;
 use hsm_tests::softhsm::PIN;
 use keystead::backend::pkcs11::return_value_name;
 
-use crate::rig::{Rig, refusal, sign};
+use crate::rig::{Rig, open, refusal, sign};
 
 /// No other processes.
 fn none(_: &Path, _: &str) -> String {
@@ -139,6 +143,29 @@ fn no_session_stays_open() {
             assert_eq!(open(&rig), 1);
             drop(signer);
             assert_eq!(open(&rig), 0);
+        },
+        none,
+    );
+}
+
+#[test]
+fn a_token_that_is_not_there_at_first_is_looked_for_again() {
+    Rig::run(
+        |mut rig| {
+            let go_on = rig.hsm.folder().join("go-on");
+            rig.module.remove_token(sys::CKR_DEVICE_REMOVED);
+            let wait = Effect::WaitFor(go_on.clone());
+            rig.module
+                .fail(Fault::new("C_Initialize", When::Nth(2), wait));
+            let access = rig.access();
+            thread::scope(|scope| {
+                let opened = scope.spawn(|| open(&access, Stored::new(PIN)).map(drop));
+                await_that("another look", || rig.module.count("C_Initialize") == 2);
+                rig.module.insert_token(0);
+                fs::write(go_on, "").expect("the test's folder can be written to");
+                let opened = opened.join().expect("it does not panic");
+                opened.unwrap_or_else(|error| panic!("{error}"));
+            });
         },
         none,
     );
