@@ -121,6 +121,38 @@ fn several_matches_are_listed_by_their_uris() {
 }
 
 #[test]
+fn certificates_of_several_tokens_are_told_apart_by_the_key() {
+    let hub = Hub::new();
+    let second = hub.hsm.add_token("second");
+    let key = hub.lab.folder().join("other.key");
+    program::private_key("EC:P-256", &key);
+    let certificate = hub.lab.folder().join("other.der");
+    program::self_signed(&key, "/CN=other", &certificate);
+    second.import(&key, 0x11, "hub-0001");
+    second.write_certificate(&certificate, 0x11, "hub-0001");
+
+    let both = "pkcs11:object=hub-0001";
+    succeeds(&hub, &["--certificate", both, "--key", &hub.uri("id=%11")]);
+    let key_file = hub.device.key.to_str().unwrap();
+    succeeds(&hub, &["--certificate", both, "--key", key_file]);
+    let error = fails(&hub, 3, &["--certificate", both]);
+    for serial in [&hub.hsm.serial, &second.serial] {
+        assert!(error.contains(serial.as_str()), "{error}");
+    }
+    // As AWS's helper lists them.
+    let mut read = hub
+        .lab
+        .keystead(&["read-certificate-data", "--certificate", both]);
+    let finished = run(hub.hsm.configure(&mut read).args(["--pkcs11-lib", MODULE]));
+    let listed = finished.success();
+    assert!(listed.contains("1) ") && listed.contains("2) "), "{listed}");
+    assert!(
+        listed.contains(&hub.hsm.serial) && listed.contains(&second.serial),
+        "{listed}"
+    );
+}
+
+#[test]
 fn what_is_not_there_is_said_with_what_is() {
     let hub = Hub::new();
     let error = fails(&hub, 3, &["--certificate", "pkcs11:token=nowhere"]);

@@ -254,6 +254,37 @@ fn what_is_listed_is_what_other_tools_see() {
     assert!(text.contains("not set up"), "{text}");
 }
 
+/// `type=` counts: what is neither of a key pair nor its certificate is nobody's identity.
+#[test]
+fn a_uri_of_another_class_is_no_key_and_no_certificate() {
+    let desk = Desk::new("class");
+    let key = desk.done("key generate pkcs11:token=class;object=hub");
+    desk.issue(&key, "hub");
+    let certificate = desk.done(&format!("cert import {key} hub.pem"));
+    for (class, keys, certificates) in [("private", 1, 0), ("cert", 0, 1), ("data", 0, 0)] {
+        let uri = format!("pkcs11:token=class;type={class}");
+        let all = lab::json(&desk.done(&format!("token list {uri} --json")));
+        let slot = &all["slots"][0];
+        let count = |member: &str| slot[member].as_array().unwrap().len();
+        assert_eq!((count("keys"), count("certificates")), (keys, certificates));
+    }
+    // A key's URI names its certificate as well, and the other way round.
+    desk.done(&format!("sign-string --key {certificate}"));
+    desk.done(&format!("sign-string --certificate {key}"));
+    for class in ["data", "secret-key"] {
+        let uri = format!("pkcs11:token=class;object=hub;type={class}");
+        let error = desk.refused(&format!("sign-string --key {uri}"), 3);
+        assert!(error.contains("no private key is"), "{error}");
+        let error = desk.refused(&format!("sign-string --certificate {uri}"), 3);
+        assert!(error.contains("no certificate is"), "{error}");
+        let error = desk.refused(
+            &format!("key generate pkcs11:token=class;object=new;type={class}"),
+            3,
+        );
+        assert!(error.contains("type="), "{error}");
+    }
+}
+
 #[test]
 fn a_pin_is_tried_on_one_token_alone() {
     let desk = Desk::new("first");

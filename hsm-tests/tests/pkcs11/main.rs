@@ -12,6 +12,7 @@ mod harness;
 mod isolated;
 mod modules;
 mod pin_care;
+mod pin_unspent;
 mod provision;
 mod recovery;
 mod rig;

@@ -13,7 +13,7 @@ use super::error::TokenError;
 use super::locate;
 use super::login;
 use super::module::{Module, Session};
-use super::objects::{self, PrivateKey};
+use super::objects;
 use super::recovery::look_again;
 use super::signer::TokenSigner;
 use super::slots::{self, Slot, Token};
@@ -21,7 +21,7 @@ use super::tokens::{
     Access, FoundCertificate, FoundKey, FoundSlot, GenerateKey, GeneratedKey, Inventory, OpenKey,
     OpenedKey, Operator, PinRole, PinState, StoreCertificate, Tokens, Warning,
 };
-use super::uri::Uri;
+use super::uri::{ObjectClass, Uri};
 use crate::core::key::KeyKind;
 use crate::core::x509;
 
@@ -97,17 +97,17 @@ impl Tokens for Local {
         operator: &mut dyn Operator,
     ) -> Result<Vec<FoundCertificate>, TokenError> {
         let (module, was_in_use) = self.module_in_use()?;
-        let (found, slot) = look_again(&module, was_in_use, || {
+        let holders = look_again(&module, was_in_use, || {
             locate::certificates(&module, uri, &self.access, operator)
         })?;
-        let token = token_uri(&slot);
-        Ok(found
-            .into_iter()
-            .map(|one| FoundCertificate {
+        let each = |holder: locate::Holder| {
+            let token = token_uri(&holder.slot);
+            holder.found.into_iter().map(move |one| FoundCertificate {
                 uri: one.uri(token.clone()),
                 der: one.der,
             })
-            .collect())
+        };
+        Ok(holders.into_iter().flat_map(each).collect())
     }
 
     fn inventory(
@@ -211,17 +211,21 @@ impl Local {
     }
 }
 
-/// Reads the keys and certificates that the session shows.
+/// Reads the keys and certificates that the session shows, of the class that the URI names.
 fn list(session: &Session, slot: &Slot, uri: &Uri, found: &mut FoundSlot) -> Result<(), CallError> {
     let token = token_uri(slot);
     let mut keys = Vec::new();
-    let signs = |key: &PrivateKey| key.signs != Some(false);
-    for key in objects::private_keys(session, uri)?
-        .into_iter()
-        .filter(signs)
-    {
+    if uri.class != Some(ObjectClass::Certificate) {
+        keys = objects::private_keys(session, uri)?;
+        keys.retain(|key| key.signs != Some(false));
+    }
+    let mut certificates = Vec::new();
+    if matches!(uri.class, None | Some(ObjectClass::Certificate)) {
+        certificates = objects::certificates(session, uri)?;
+    }
+    let keys = keys.into_iter().map(|key| {
         let public_key = key.public_key(session)?;
-        keys.push(FoundKey {
+        Ok(FoundKey {
             uri: key.uri(token.clone()),
             kind: public_key
                 .and_then(|public_key| x509::key_kind(&public_key))
@@ -229,15 +233,14 @@ fn list(session: &Session, slot: &Slot, uri: &Uri, found: &mut FoundSlot) -> Res
             sensitive: key.sensitive,
             extractable: key.extractable,
             always_authenticate: key.always_authenticate,
-        });
-    }
-    let certificates = objects::certificates(session, uri)?;
+        })
+    });
+    found.keys = keys.collect::<Result<_, CallError>>()?;
     let certificates = certificates.into_iter().map(|one| FoundCertificate {
         uri: one.uri(token.clone()),
         der: one.der,
     });
     found.certificates = certificates.collect();
-    found.keys = keys;
     Ok(())
 }
 

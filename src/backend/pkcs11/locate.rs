@@ -58,7 +58,7 @@ pub fn locate(
         operator,
         pin: None,
     };
-    let mut on_token = None;
+    let mut holders = Vec::new();
     let wanted: Vec<Wanted> = match &request.leaf {
         Leaf::None => Vec::new(),
         Leaf::OneOf(certificates) => {
@@ -68,8 +68,13 @@ pub fn locate(
             read.map(|one| Wanted::of(one.public_key)).collect()
         }
         Leaf::Token(uri) => {
-            let (found, _) = on_token.insert(search.leaves(uri)?);
-            let wanted = found.iter().map(|one| Wanted {
+            holders = match request.key {
+                // The key decides between certificates of several tokens.
+                Some(_) => search.holders(uri)?,
+                None => std::vec![search.holder(uri)?],
+            };
+            let found = holders.iter().flat_map(|holder| &holder.found);
+            let wanted = found.map(|one| Wanted {
                 id: one.id.clone(),
                 label: one.label.clone(),
                 public_key: one.public_key().to_owned(),
@@ -77,16 +82,13 @@ pub fn locate(
             wanted.collect()
         }
     };
-    let slot = match (&request.key, &on_token) {
-        (None, Some((_, slot))) => slot.clone(),
+    let slot = match (&request.key, &holders[..]) {
+        (None, [holder]) => holder.slot.clone(),
         (uri, _) => search.slot(&uri.clone().unwrap_or_default(), &wanted)?,
     };
     let session = search.session(&slot)?;
     let found = search.key(&session, &slot, request.key.as_ref(), &wanted)?;
-    let certificates = match &on_token {
-        Some((leaves, slot)) => search.chain(slot, leaves, &found.public_key)?,
-        None => Vec::new(),
-    };
+    let certificates = search.chain(&holders, &found.public_key)?;
     Ok(Located::new(search.pin, session, slot, found, certificates))
 }
 
@@ -142,7 +144,15 @@ impl Located {
     }
 }
 
-/// The certificates that a URI names, with the token that they are on.
+/// What one token has of the certificates that a URI names.
+pub struct Holder {
+    /// At least one.
+    pub found: Vec<StoredCertificate>,
+    /// Where they are.
+    pub slot: Slot,
+}
+
+/// The certificates that a URI names, by their tokens.
 ///
 /// # Errors
 /// [`TokenError`]; there is at least one.
@@ -151,14 +161,14 @@ pub fn certificates(
     uri: &Uri,
     access: &Access,
     operator: &mut dyn Operator,
-) -> Result<(Vec<StoredCertificate>, Slot), TokenError> {
+) -> Result<Vec<Holder>, TokenError> {
     let mut search = Search {
         module,
         access,
         operator,
         pin: None,
     };
-    search.leaves(uri)
+    search.holders(uri)
 }
 
 struct Search<'a> {
@@ -198,50 +208,56 @@ impl Search<'_> {
         Ok(true)
     }
 
-    /// The certificates that a URI names: of one token, and shown without a login if possible.
-    fn leaves(&mut self, uri: &Uri) -> Result<(Vec<StoredCertificate>, Slot), TokenError> {
-        let slots = self.slots(uri)?;
-        let failed = |error| self.module.error(error);
-        let mut holders = Vec::new();
-        for slot in &slots {
-            let session = self.session(slot)?;
-            let found = identities(&session, uri).map_err(failed)?;
-            if !found.is_empty() {
-                holders.push((found, slot.clone()));
-            }
-        }
-        if let ([], [slot]) = (&holders[..], &slots[..]) {
-            let session = self.session(slot)?;
-            if self.log_in(&session, slot)? {
-                let failed = |error| self.module.error(error);
-                let found = identities(&session, uri).map_err(failed)?;
-                if !found.is_empty() {
-                    return Ok((found, slot.clone()));
-                }
-            }
-        }
-        let failed = |error| self.module.error(error);
-        match holders.len() {
-            1 => Ok(holders.remove(0)),
-            0 => {
-                let mut present = Vec::new();
-                for slot in &slots {
-                    let session = self.session(slot)?;
-                    let all = objects::certificates(&session, &Uri::default()).map_err(failed)?;
-                    present.extend(all.iter().map(|one| one.uri(token_uri(slot))));
-                }
-                Err(no_object(uri, ObjectClass::Certificate, present))
-            }
-            _ => {
-                let each = |(found, slot): &(Vec<StoredCertificate>, Slot)| {
-                    let slot = token_uri(slot);
-                    let uris = found.iter().map(|one| one.uri(slot.clone()));
+    /// The certificates that a URI names, of the one token that has any.
+    fn holder(&mut self, uri: &Uri) -> Result<Holder, TokenError> {
+        match <[Holder; 1]>::try_from(self.holders(uri)?) {
+            Ok([holder]) => Ok(holder),
+            Err(holders) => {
+                let each = |holder: &Holder| {
+                    let slot = token_uri(&holder.slot);
+                    let uris = holder.found.iter().map(|one| one.uri(slot.clone()));
                     uris.collect::<Vec<_>>()
                 };
                 let matches = holders.iter().flat_map(each).collect();
                 Err(several_objects(uri, ObjectClass::Certificate, matches))
             }
         }
+    }
+
+    /// The certificates that a URI names, by their tokens: shown without a login if possible. There is at
+    /// least one.
+    fn holders(&mut self, uri: &Uri) -> Result<Vec<Holder>, TokenError> {
+        let slots = self.slots(uri)?;
+        let module = self.module;
+        let failed = |error| module.error(error);
+        let mut holders = Vec::new();
+        for slot in &slots {
+            let found = identities(&self.session(slot)?, uri).map_err(failed)?;
+            if !found.is_empty() {
+                let slot = slot.clone();
+                holders.push(Holder { found, slot });
+            }
+        }
+        if let ([], [slot]) = (&holders[..], &slots[..]) {
+            let session = self.session(slot)?;
+            if self.log_in(&session, slot)? {
+                let found = identities(&session, uri).map_err(failed)?;
+                if !found.is_empty() {
+                    let slot = slot.clone();
+                    holders.push(Holder { found, slot });
+                }
+            }
+        }
+        if !holders.is_empty() {
+            return Ok(holders);
+        }
+        let mut present = Vec::new();
+        for slot in &slots {
+            let session = self.session(slot)?;
+            let all = objects::certificates(&session, &Uri::default()).map_err(failed)?;
+            present.extend(all.iter().map(|one| one.uri(token_uri(slot))));
+        }
+        Err(no_object(uri, ObjectClass::Certificate, present))
     }
 
     /// The one token on which the key is. Where several could be meant, what they show without a login
@@ -385,28 +401,26 @@ impl Search<'_> {
     }
 
     /// The newest certificate of the key, and all others of its token that may lead up from it.
-    fn chain(
-        &self,
-        slot: &Slot,
-        leaves: &[StoredCertificate],
-        public_key: &[u8],
-    ) -> Result<Vec<Vec<u8>>, TokenError> {
+    fn chain(&self, holders: &[Holder], public_key: &[u8]) -> Result<Vec<Vec<u8>>, TokenError> {
         let not_before = |der: &[u8]| Certificate::from_der(der).map(|one| one.not_before).ok();
-        let leaf = leaves
-            .iter()
-            .filter(|leaf| same_key(leaf.public_key(), public_key))
-            .max_by_key(|leaf| not_before(&leaf.der));
+        let leaves = holders.iter().flat_map(|holder| {
+            let found = holder.found.iter();
+            found.map(|leaf| (leaf, &holder.slot))
+        });
+        let newest = leaves
+            .filter(|(leaf, _)| same_key(leaf.public_key(), public_key))
+            .max_by_key(|(leaf, _)| not_before(&leaf.der));
+        let Some((leaf, slot)) = newest else {
+            return Ok(Vec::new());
+        };
         let session = self.session(slot)?;
         let others = objects::certificates(&session, &Uri::default())
             .map_err(|error| self.module.error(error))?;
         let others = others
             .into_iter()
             .filter(|other| !same_key(other.public_key(), public_key));
-        let leaf = leaf.map(|leaf| leaf.der.clone());
-        Ok(leaf
-            .into_iter()
-            .chain(others.map(|other| other.der))
-            .collect())
+        let leaf = core::iter::once(leaf.der.clone());
+        Ok(leaf.chain(others.map(|other| other.der)).collect())
     }
 }
 

@@ -64,7 +64,8 @@ pub fn confirm(
 ) -> Result<(), TokenError> {
     let mut login = Login::new(session, PinRole::Signature)?;
     if operator.is_person() {
-        login.check_lock()?;
+        // Nobody typed it for this signature: the last try is not spent on it.
+        login.check_stored()?;
         return login
             .attempt(Some(pin))
             .map_err(|error| login.failed(error));
@@ -142,6 +143,10 @@ impl<'a> Login<'a> {
             refused,
         };
         match operator.pin(&request) {
+            // What prints nothing, such as a pinentry that was closed, is not worth a try.
+            Ok(Some(pin)) if pin.expose().is_empty() => {
+                Err(self.problem(PinProblem::Source("it is empty".into())))
+            }
             Ok(Some(pin)) => Ok(pin),
             Ok(None) => Err(self.problem(PinProblem::Needed)),
             Err(error) if error.is_cancelled() => Err(self.problem(PinProblem::Cancelled)),

@@ -65,11 +65,21 @@ fn template(class: ObjectClass, uri: &Uri) -> Vec<Attribute> {
     template
 }
 
+/// Whether a URI may mean a key pair or its certificate. Their URIs stand for each other: that of a
+/// certificate means the certificate's key, and that of a key its certificate.
+pub fn is_of_pair(uri: &Uri) -> bool {
+    use uri::ObjectClass::{Certificate, Private, Public};
+    matches!(uri.class, None | Some(Private | Public | Certificate))
+}
+
 /// The private keys that a URI means. That of a certificate means the certificate's key.
 ///
 /// # Errors
 /// [`CallError`].
 pub fn private_keys(session: &Session, uri: &Uri) -> Result<Vec<PrivateKey>, CallError> {
+    if !is_of_pair(uri) {
+        return Ok(Vec::new());
+    }
     let objects = session.find(&template(ObjectClass::PRIVATE_KEY, uri))?;
     objects
         .into_iter()
@@ -83,6 +93,9 @@ pub fn private_keys(session: &Session, uri: &Uri) -> Result<Vec<PrivateKey>, Cal
 /// # Errors
 /// [`CallError`].
 pub fn certificates(session: &Session, uri: &Uri) -> Result<Vec<StoredCertificate>, CallError> {
+    if !is_of_pair(uri) {
+        return Ok(Vec::new());
+    }
     let mut template = template(ObjectClass::CERTIFICATE, uri);
     template.push(Attribute::CertificateType(CertificateType::X_509));
     let mut found = Vec::new();

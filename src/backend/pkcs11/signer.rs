@@ -248,11 +248,20 @@ fn confirm(
     operator: &mut dyn Operator,
 ) -> Result<(), TokenError> {
     let keep = access.reuse_pin || !operator.is_person();
-    let pin = match kept.take() {
-        Some(pin) => {
-            login::confirm(&live.session, &pin, access, operator)?;
-            Some(pin)
-        }
+    let confirmed = match kept.take() {
+        Some(pin) => match login::confirm(&live.session, &pin, access, operator) {
+            Ok(()) => Some(pin),
+            // Whether the last try is worth it a person can say.
+            Err(TokenError::Pin {
+                problem: PinProblem::FinalTry,
+                ..
+            }) if operator.is_person() => None,
+            Err(error) => return Err(error),
+        },
+        None => None,
+    };
+    let pin = match confirmed {
+        Some(pin) => Some(pin),
         None => login::log_in(&live.session, PinRole::Signature, access, operator)?,
     };
     *kept = pin.filter(|_| keep);

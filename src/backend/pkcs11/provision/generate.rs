@@ -21,7 +21,7 @@ use crate::backend::pkcs11::mechanism::{Plan, write_ecdsa};
 use crate::backend::pkcs11::module::Object;
 use crate::backend::pkcs11::objects::{self, PrivateKey};
 use crate::backend::pkcs11::tokens::{GenerateKey, GeneratedKey, KeyAlgorithm, Operator, PinRole};
-use crate::backend::pkcs11::uri::Uri;
+use crate::backend::pkcs11::uri::{ObjectClass, Uri};
 use crate::backend::signature;
 use crate::core::key::KeyKind;
 use crate::core::x509::{PublicKeyInfo, key_kind, oid};
@@ -38,6 +38,15 @@ pub fn generate(
     request: &GenerateKey,
     operator: &mut dyn Operator,
 ) -> Result<GeneratedKey, TokenError> {
+    if !matches!(
+        request.uri.class,
+        None | Some(ObjectClass::Private | ObjectClass::Public)
+    ) {
+        return Err(TokenError::Key {
+            uri: Box::new(request.uri.without_query()),
+            reason: "its URI's type= names something else than a key pair: leave it out".into(),
+        });
+    }
     let mut bench = Workbench::open(tokens, &request.uri, request.role, operator)?;
     bench.check_mechanism(request.algorithm)?;
     let is_yubikey = Family::of(&bench.slot) == Family::YubiKey;
