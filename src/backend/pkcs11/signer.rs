@@ -44,8 +44,8 @@ pub struct TokenSigner {
     is_assumed: bool,
     /// The PIN, for a key that wants it for each signature.
     pin: Option<Secret>,
-    /// Whether the last signature came at once.
-    is_quick: bool,
+    /// How long the last signature took; longest before the first.
+    last: Duration,
     live: Option<Live>,
 }
 
@@ -100,7 +100,7 @@ impl TokenSigner {
             public_key: located.public_key.clone(),
             is_assumed: located.is_assumed,
             pin: None,
-            is_quick: false,
+            last: Duration::MAX,
             live: None,
         };
         signer.adopt(located)?;
@@ -203,13 +203,14 @@ impl TokenSigner {
         if live.wants_touch {
             self.operator.notify(&Notice::Touch(live.token.clone()));
         }
-        let watched = if self.is_quick || live.wants_touch {
+        let watched = if self.last < QUICK || live.wants_touch {
             None
         } else {
             Some(&mut self.operator)
         };
         let (result, took) = sign(live, data, place, watched);
-        self.is_quick = took < QUICK;
+        // A busy machine makes now and then a signature slow; a card is slow each time.
+        let usual = took.min(core::mem::replace(&mut self.last, took));
         let len = match result {
             // The session was logged in a moment ago: what a card calls so is a touch that did not come.
             Err(error) if error.is(CKR_USER_NOT_LOGGED_IN) && took >= TOUCH_AFTER => {
@@ -223,7 +224,7 @@ impl TokenSigner {
         } else {
             len
         };
-        if self.is_assumed || took >= WORTH_VERIFYING {
+        if self.is_assumed || usual >= WORTH_VERIFYING {
             let signature = out.get(..len).unwrap_or_default();
             if signature::verify(&self.public_key, scheme, message, signature).is_err() {
                 // A module may carry on with another card in the reader, without a word, and show what
