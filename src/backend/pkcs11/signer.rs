@@ -29,6 +29,10 @@ const TOUCH_AFTER: Duration = Duration::from_millis(1000);
 /// Signatures that take less need no one who looks at the clock meanwhile.
 const QUICK: Duration = Duration::from_millis(200);
 
+/// How often a signature is tried again at most: for each step of recovery, and when other signers of the
+/// process take theirs meanwhile.
+const MOST_TRIES: usize = 16;
+
 /// Beside a signature that took this long, it does not show whether it is verified too.
 const WORTH_VERIFYING: Duration = Duration::from_millis(5);
 
@@ -47,6 +51,8 @@ pub struct TokenSigner {
     /// How long the last signature took; longest before the first.
     last: Duration,
     live: Option<Live>,
+    /// The module's generation of the last attempt.
+    tried_in: u64,
 }
 
 /// What is gone when the session is.
@@ -102,6 +108,7 @@ impl TokenSigner {
             pin: None,
             last: Duration::MAX,
             live: None,
+            tried_in: 0,
         };
         signer.adopt(located)?;
         Ok(signer)
@@ -139,6 +146,7 @@ impl TokenSigner {
     /// A new session with the key in it.
     fn reopen(&mut self) -> Result<(), TokenError> {
         self.live = None;
+        self.tried_in = self.module.generation();
         let located = locate_again(
             &self.module,
             &self.request,
@@ -147,16 +155,6 @@ impl TokenSigner {
             &mut *self.operator,
         )?;
         self.adopt(located)
-    }
-
-    fn recover(&mut self, step: Step) -> Result<(), TokenError> {
-        let seen = self.module.generation();
-        let used = self.live.take().map(|live| live.session.generation());
-        // If somebody else has taken a step since, a new session is all that is needed.
-        if used.is_none_or(|used| used == seen) {
-            step.take(&self.module, seen)?;
-        }
-        self.reopen()
     }
 
     /// Has the module forget what it remembers. The next signature finds out whether that worked.
@@ -177,6 +175,7 @@ impl TokenSigner {
         let Some(live) = &mut self.live else {
             return Err(SignError::Failed.into());
         };
+        self.tried_in = live.session.generation();
         let failed = |error| Failure::Token(self.module.error(error));
         let mut plan = Plan::new(self.kind, scheme, &live.mechanisms, live.raw)?;
         let is_ec = !matches!(self.kind, KeyKind::Rsa { .. });
@@ -311,11 +310,21 @@ impl Signer for TokenSigner {
             Err(Failure::Sign(error)) => return Err(error),
             Err(Failure::Token(error)) => error,
         };
-        for step in Step::ALL {
+        let mut steps = Step::ALL.into_iter();
+        for _ in 0..MOST_TRIES {
             if !is_recoverable(&first) {
                 break;
             }
-            let result = match self.recover(step) {
+            self.live = None;
+            // If somebody else has taken a step since, a new session is all that is needed.
+            let taken = if self.module.generation() != self.tried_in {
+                Ok(())
+            } else if let Some(step) = steps.next() {
+                step.take(&self.module, self.tried_in)
+            } else {
+                break;
+            };
+            let result = match taken {
                 Ok(()) => self.attempt(scheme, message, out),
                 Err(error) => Err(error.into()),
             };
