@@ -251,6 +251,25 @@ fn a_login_that_fails_for_another_reason_does_not_count() {
 }
 
 #[test]
+fn a_login_of_which_nobody_knows_what_it_cost_is_tried_once_a_call() {
+    Rig::run(
+        |mut rig| {
+            rig.module
+                .fail(Fault::always("C_Login", sys::CKR_GENERAL_ERROR));
+            let error = refusal(rig.open(PIN));
+            assert!(
+                error.to_string().ends_with("C_Login: CKR_GENERAL_ERROR"),
+                "{error}"
+            );
+            assert_eq!(rig.module.count("C_Login"), 1);
+            rig.module.heal();
+            sign(&mut rig.signer()).unwrap();
+        },
+        opens,
+    );
+}
+
+#[test]
 fn where_nothing_can_be_remembered_no_stored_pin_is_tried() {
     Rig::run(
         |rig| {

@@ -7,6 +7,7 @@ use std::thread;
 
 use cryptoki_sys::*;
 
+use super::call::{Call, CallError};
 use super::error::TokenError;
 use super::module::Module;
 use super::uri::Uri;
@@ -97,6 +98,7 @@ fn is_blink(uri: &Uri, present: &[Uri]) -> bool {
 /// Whether a new session, or a module begun anew, may help.
 pub fn is_recoverable(error: &TokenError) -> bool {
     match error {
+        TokenError::Call { error, .. } if error.call == Call::Login => has_not_judged(*error),
         TokenError::Call { error, .. } => ![
             CKR_BUFFER_TOO_SMALL,
             CKR_DATA_INVALID,
@@ -116,4 +118,21 @@ pub fn is_recoverable(error: &TokenError) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a C_Login surely did not come as far as the PIN. After any other failure it may have cost a try,
+/// so that it is not repeated until somebody calls again.
+fn has_not_judged(error: CallError) -> bool {
+    [
+        CKR_CRYPTOKI_NOT_INITIALIZED,
+        CKR_DEVICE_REMOVED,
+        CKR_OPERATION_NOT_INITIALIZED,
+        CKR_SESSION_CLOSED,
+        CKR_SESSION_HANDLE_INVALID,
+        CKR_SLOT_ID_INVALID,
+        CKR_TOKEN_NOT_PRESENT,
+        CKR_TOKEN_NOT_RECOGNIZED,
+    ]
+    .into_iter()
+    .any(|code| error.is(code))
 }
