@@ -24,7 +24,7 @@ pub use self::file::Files;
 pub use self::key::Kind;
 pub use self::nss::Nss;
 pub use self::p11_kit::{Client, Proxy};
-pub use self::piv::{OpenSc, Ykcs11};
+pub use self::piv::{OpenSc, Ykcs11, Ykcs11InSigner};
 pub use self::softhsm::{Direct, InSigner};
 use crate::alone::{Surroundings, alone_as, my_part};
 

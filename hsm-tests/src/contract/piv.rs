@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use keystead::backend::BoxedSigner;
+use keystead::backend::isolated::{Isolated, Starter};
+use keystead::backend::pkcs11::{Access, Local};
 
 use super::{Bench, Kind, Refusal, Workshop, token};
 use crate::alone::Surroundings;
@@ -26,6 +28,9 @@ pub struct Ykcs11(Piv);
 
 /// A card through OpenSC's.
 pub struct OpenSc(Piv);
+
+/// A card through Yubico's module in another process: `keystead-signer`.
+pub struct Ykcs11InSigner(Piv);
 
 struct Piv {
     folder: PathBuf,
@@ -72,10 +77,8 @@ impl Piv {
         Ok(())
     }
 
-    fn open(&self, module: &str, kind: Kind, pin: &str) -> Result<BoxedSigner, Refusal> {
-        let (_, id) = place(kind).expect("it was put there");
-        let uri = format!("pkcs11:id=%{id:02x};type=private");
-        token::open(module, &self.folder, Some(&uri), None, pin)
+    fn access(&self, module: &str) -> Access {
+        token::access(module, &self.folder)
     }
 
     fn lock_pin(&mut self) {
@@ -98,8 +101,17 @@ fn place(kind: Kind) -> Option<(&'static str, u8)> {
     }
 }
 
+fn uri(kind: Kind) -> String {
+    let (_, id) = place(kind).expect("it was put there");
+    format!("pkcs11:id=%{id:02x};type=private")
+}
+
+fn in_signer(access: Access) -> Isolated {
+    Isolated::new(Starter::direct(program::keystead_signer(), &[]), access)
+}
+
 macro_rules! bench {
-    ($bench:ident, $module:expr) => {
+    ($bench:ident, $module:expr, $tokens:expr) => {
         impl Bench for $bench {
             const LIMITS: &'static [(&'static str, &'static str)] = LIMITS;
 
@@ -122,7 +134,8 @@ macro_rules! bench {
             }
 
             fn open(&self, kind: Kind, pin: &str) -> Result<BoxedSigner, Refusal> {
-                self.0.open($module, kind, pin)
+                let tokens = $tokens(self.0.access($module));
+                token::open_by(tokens, Some(&uri(kind)), None, pin)
             }
 
             fn workshop(&self) -> Result<Workshop, String> {
@@ -146,5 +159,6 @@ macro_rules! bench {
     };
 }
 
-bench!(Ykcs11, YKCS11);
-bench!(OpenSc, OPENSC);
+bench!(Ykcs11, YKCS11, Local::new);
+bench!(OpenSc, OPENSC, Local::new);
+bench!(Ykcs11InSigner, YKCS11, in_signer);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hsm_tests::hub::assert_credentials;
 use hsm_tests::piv::{MANAGEMENT_KEY, OPENSC, PIN, YKCS11};
-use hsm_tests::terminal::{in_session, watch};
+use hsm_tests::terminal::{in_session, on_a_terminal, watch};
 use hsm_tests::{Card, Finished, lab, program, run};
 use serde_json::Value;
 
@@ -303,6 +303,49 @@ fn a_touch_that_does_not_come_is_an_error_that_says_so() {
         "{}",
         ran.stderr
     );
+}
+
+/// However many processes have a wrong PIN, the card loses one try; and a stored PIN never gets the last.
+#[test]
+fn a_wrong_pin_in_many_processes_costs_one_try() {
+    for module in [YKCS11, OPENSC] {
+        let desk = Desk::new();
+        desk.0.generate("9a", "ECCP256", &[]);
+        desk.certify("01");
+        desk.0.import_certificate("9a", &desk.path("01.pem"));
+        for pin in ["999999", "888888", "777777", PIN] {
+            let file = desk.path(&format!("pin-{pin}"));
+            fs::write(&file, pin).unwrap();
+            lab::restrict(&file);
+        }
+        let sign = |pin: &str| {
+            let file = format!("pin-{pin}");
+            desk.keystead(&format!(
+                "sign-string --certificate pkcs11:id=%01 --pkcs11-lib {module} --pin-source file:{file}"
+            ))
+        };
+        for (pin, left) in [("999999", 2), ("888888", 1), ("777777", 1), (PIN, 1)] {
+            thread::scope(|scope| {
+                let start = |_| scope.spawn(|| run(&mut sign(pin)));
+                let processes: Vec<_> = (0..6).map(start).collect();
+                for process in processes {
+                    let ran = process.join().unwrap();
+                    assert_eq!(ran.code, Some(4), "{module}: {}", ran.stderr);
+                }
+            });
+            assert_eq!(desk.0.tries_left(), left, "{module}");
+        }
+        let ran = run(&mut sign(PIN));
+        assert!(ran.stderr.contains("one try left"), "{}", ran.stderr);
+        // A person may, and sets the count back.
+        let uri = format!("pkcs11:id=%01?module-path={module}");
+        let typed = format!("{PIN}\n");
+        let by_hand = desk.keystead(&format!("sign-string --certificate {uri}"));
+        let (screen, ran) = on_a_terminal(&by_hand, &[("ONE TRY LEFT", &typed)]);
+        assert_eq!(ran.code, Some(0), "{screen} {}", ran.stderr);
+        assert_eq!(desk.0.tries_left(), 3);
+        run(&mut sign(PIN)).success();
+    }
 }
 
 /// What is waited for comes, or the test ends all the same.
