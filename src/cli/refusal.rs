@@ -97,6 +97,10 @@ pub fn signature(error: SignError, plan: &IdentityPlan) -> CliError {
             "give the certificate that was issued for this private key",
         ),
         SignError::KeyGone => (Exit::Key, "`keystead token list` shows what there is"),
+        SignError::NotTouched => (
+            Exit::Key,
+            "touch it when \"touch your token\" is said: on the terminal, else by --notify-cmd",
+        ),
         SignError::TimedOut => (
             Exit::Key,
             "see whether the token wants to be touched, or does not answer its own tool either; \

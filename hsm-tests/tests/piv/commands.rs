@@ -252,7 +252,7 @@ fn the_terminal_is_for_the_person_and_standard_output_for_credentials() {
     }
 }
 
-/// Without a terminal a program tells the person.
+/// Without a terminal a program tells the person, also if the module is in another process.
 #[test]
 fn without_a_terminal_a_program_tells_the_person_to_touch() {
     let desk = Desk::new();
@@ -260,21 +260,22 @@ fn without_a_terminal_a_program_tells_the_person_to_touch() {
     let told = desk.path("told");
     run(program::command("mkfifo").arg(&told)).success();
     fs::write(desk.path("notify.sh"), "echo \"$1\" >told\n").unwrap();
-    let uri = format!(
-        "pkcs11:id=%01?pin-source=file:{}",
-        desk.path("pin").display()
-    );
-    let session = desk.session(&uri, &["--notify-cmd", "sh notify.sh"]);
-    let finger = desk.0.finger();
-    thread::scope(|scope| {
-        let session = scope.spawn(|| run(&mut in_session(&session, &["--wait"])));
-        let text = within_a_minute(move || fs::read_to_string(told).unwrap());
-        assert!(text.contains("touch your token"), "{text}");
-        finger.wait().touch();
-        let ran = session.join().unwrap();
-        assert_eq!(ran.stderr, "");
-        assert_credentials(&ran.success());
-    });
+    let pin = desk.path("pin");
+    let uri = format!("pkcs11:id=%01?pin-source=file:{}", pin.display());
+    for isolate in ["--isolate=false", "--isolate=true"] {
+        let session = desk.session(&uri, &["--notify-cmd", "sh notify.sh", isolate]);
+        let finger = desk.0.finger();
+        thread::scope(|scope| {
+            let session = scope.spawn(|| run(&mut in_session(&session, &["--wait"])));
+            let told = told.clone();
+            let text = within_a_minute(move || fs::read_to_string(told).unwrap());
+            assert!(text.contains("touch your token"), "{text}");
+            finger.wait().touch();
+            let ran = session.join().unwrap();
+            assert_eq!(ran.stderr, "");
+            assert_credentials(&ran.success());
+        });
+    }
 }
 
 /// Nobody touches the card: the error says so.
@@ -303,6 +304,7 @@ fn a_touch_that_does_not_come_is_an_error_that_says_so() {
         "{}",
         ran.stderr
     );
+    assert!(ran.stderr.contains("--notify-cmd"), "{}", ran.stderr);
 }
 
 /// However many processes have a wrong PIN, the card loses one try; and a stored PIN never gets the last.
