@@ -270,6 +270,24 @@ fn a_login_of_which_nobody_knows_what_it_cost_is_tried_once_a_call() {
 }
 
 #[test]
+fn an_answer_that_says_nothing_counts_while_the_count_is_low() {
+    Rig::run(
+        |mut rig| {
+            rig.module
+                .change(|plan| plan.token_flags.0 = sys::CKF_USER_PIN_COUNT_LOW);
+            let unclear = Effect::Return(sys::CKR_GENERAL_ERROR);
+            rig.module
+                .fail(Fault::new("C_Login", When::Nth(1), unclear));
+            refusal(rig.open(PIN));
+            let again = problem(refusal(rig.open(PIN)));
+            assert!(matches!(again, PinProblem::RefusedBefore(_)), "{again:?}");
+            assert_eq!(rig.module.count("C_Login"), 1);
+        },
+        opens,
+    );
+}
+
+#[test]
 fn where_nothing_can_be_remembered_no_stored_pin_is_tried() {
     Rig::run(
         |rig| {

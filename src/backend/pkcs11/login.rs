@@ -15,7 +15,8 @@ use super::slots::Token;
 use super::tokens::{Access, Notice, Operator, PinRequest, PinRole, PinState, TokenName};
 use crate::backend::secret::{DeviceLock, LockError, RefusedSecrets, Secret};
 
-/// How long another process may be at the same token's PIN.
+/// How long another process may be at the same token's PIN; half of a call's time at most: who is ended
+/// in C_Login, having waited too long before it, has had his try.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often a person may mistype.
@@ -71,7 +72,7 @@ pub fn confirm(
             .map_err(|error| login.failed(error));
     }
     // It may have been changed meanwhile, and another process may know.
-    let mut lock = login.lock(access, PATIENCE)?;
+    let mut lock = login.lock(access, patience(access))?;
     login.refresh()?;
     login.check_stored()?;
     login.check_remembered(&lock, pin)?;
@@ -82,6 +83,10 @@ pub fn confirm(
         login.remember(&mut lock, pin)?;
     }
     Err(login.failed(error))
+}
+
+fn patience(access: &Access) -> Duration {
+    PATIENCE.min(access.timeout / 2)
 }
 
 struct Login<'a> {
@@ -189,7 +194,7 @@ impl<'a> Login<'a> {
     }
 
     fn try_stored(&mut self, pin: &Secret, access: &Access) -> Result<(), TokenError> {
-        let mut lock = self.lock(access, PATIENCE)?;
+        let mut lock = self.lock(access, patience(access))?;
         // Whoever had the lock before may have spent a try.
         self.refresh()?;
         self.check_stored()?;
@@ -200,18 +205,19 @@ impl<'a> Login<'a> {
                 .forget(pin)
                 .map_err(|error| self.not_remembered(&error));
         };
-        if !is_verdict(error) && !self.has_lost_a_try() {
+        if !is_verdict(error) && !self.may_have_lost_a_try(error) {
             // What cannot be forgotten counts as refused, and the file says so.
             let _ = lock.forget(pin);
         }
         Err(self.failed(error))
     }
 
-    /// Whether the token says that a try was lost, whatever its C_Login returned.
-    fn has_lost_a_try(&mut self) -> bool {
+    /// Whether a try may have been lost, by what the token says, whatever its C_Login returned. Where one
+    /// was lost before already, no flag tells one from two.
+    fn may_have_lost_a_try(&mut self, error: CallError) -> bool {
         let before = self.state();
         self.refresh().is_ok()
-            && self.state() != before
+            && (self.state() != before || is_unclear(error))
             && matches!(
                 self.state(),
                 PinState::CountLow | PinState::FinalTry | PinState::Locked
@@ -283,7 +289,16 @@ fn is_verdict(error: CallError) -> bool {
     .any(|code| error.is(code))
 }
 
-/// What a token is remembered by: the same through every module that shows it.
+/// Whether a C_Login does not say how far it came.
+fn is_unclear(error: CallError) -> bool {
+    [CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED, CKR_DEVICE_ERROR]
+        .into_iter()
+        .any(|code| error.is(code))
+        || CK_RV::from(error.code) >= CKR_VENDOR_DEFINED
+}
+
+/// What a token is remembered by, wherever it is plugged in: serial numbers are the maker's own, and begin
+/// at 1 more than once.
 fn device(token: &TokenName, role: PinRole) -> String {
     let role = match role {
         PinRole::SecurityOfficer => "so",
