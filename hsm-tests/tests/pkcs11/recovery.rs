@@ -1,10 +1,13 @@
 //! How a signer comes back when its session, its token or its module goes: each step a test.
 
 use hsm_tests::fault::{Effect, Fault, Renewal, When, sys};
+use hsm_tests::operator::Stored;
 use hsm_tests::program;
+use hsm_tests::softhsm::PIN;
+use keystead::backend::pkcs11::Access;
 use keystead::core::key::SignError;
 
-use crate::rig::{ID, LABEL, Rig, sign};
+use crate::rig::{ID, LABEL, Rig, open, sign};
 
 /// No other processes.
 fn none(_: &std::path::Path, _: &str) -> String {
@@ -315,6 +318,57 @@ fn a_module_that_another_part_of_the_process_uses_is_not_finalised() {
             sign(&mut signer).unwrap();
             drop(signer);
             assert_eq!(rig.module.count("C_Finalize"), 0);
+        },
+        none,
+    );
+}
+
+#[test]
+fn a_module_that_its_other_users_ended_is_begun_anew() {
+    Rig::run(
+        |rig| {
+            let first = rig.signer();
+            // The same library under another name, of which nobody can tell.
+            let module = rig.hsm.folder().join("other-name.so");
+            std::os::unix::fs::symlink(rig.module.path(), &module)
+                .expect("the test's folder can be written to");
+            let access = Access {
+                module,
+                ..rig.access()
+            };
+            let mut second = open(&access, Stored::new(PIN))
+                .unwrap_or_else(|error| panic!("{error}"))
+                .signer;
+            sign(&mut second).unwrap();
+            drop(first);
+            assert_eq!(rig.module.count("C_Finalize"), 1);
+            sign(&mut second).unwrap();
+            // Now it is its own.
+            drop(second);
+            assert_eq!(rig.module.count("C_Finalize"), 2);
+        },
+        none,
+    );
+}
+
+#[test]
+fn threads_that_close_and_open_the_same_module_do_not_meet_in_it() {
+    Rig::run(
+        |rig| {
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        for _ in 0..10 {
+                            sign(&mut rig.signer()).unwrap();
+                        }
+                    });
+                }
+            });
+            // Each C_Initialize had the module for itself.
+            assert_eq!(
+                rig.module.count("C_Initialize"),
+                rig.module.count("C_Finalize")
+            );
         },
         none,
     );

@@ -12,7 +12,7 @@ use core::ptr;
 use std::borrow::ToOwned as _;
 use std::path::{Path, PathBuf};
 use std::string::ToString as _;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock, Weak};
 use std::vec::Vec;
 
 use cryptoki_sys::*;
@@ -21,8 +21,17 @@ use libloading::Library;
 use super::call::{Call, CallError};
 use super::error::TokenError;
 
-/// The modules of this process: a second C_Initialize on one that is in use has crashed.
-static MODULES: Mutex<Vec<Weak<Module>>> = Mutex::new(Vec::new());
+/// The modules of this process: a second C_Initialize on one that is in use has crashed. Each stays here
+/// until its C_Finalize has returned.
+static MODULES: Mutex<Vec<Known>> = Mutex::new(Vec::new());
+
+/// One of them is gone.
+static CLOSED: Condvar = Condvar::new();
+
+struct Known {
+    path: PathBuf,
+    module: Weak<Module>,
+}
 
 /// A module.
 pub struct Module {
@@ -63,13 +72,14 @@ impl Module {
     /// [`TokenError::Module`] or [`TokenError::Call`].
     pub fn open(path: &Path) -> Result<Arc<Self>, TokenError> {
         let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
-        modules.retain(|module| module.strong_count() > 0);
-        let known = modules
-            .iter()
-            .filter_map(Weak::upgrade)
-            .find(|module| module.path == path);
-        if let Some(module) = known {
-            return Ok(module);
+        while let Some(known) = modules.iter().find(|known| known.path == path) {
+            match known.module.upgrade() {
+                Some(module) => return Ok(module),
+                // Another thread is about to finalize it.
+                None => {
+                    modules = CLOSED.wait(modules).unwrap_or_else(PoisonError::into_inner);
+                }
+            }
         }
         let mut loaded = Loaded::load(path)?;
         loaded.initialize().map_err(|error| TokenError::Call {
@@ -83,7 +93,10 @@ impl Module {
                 generation: 0,
             }),
         });
-        modules.push(Arc::downgrade(&module));
+        modules.push(Known {
+            path: path.to_owned(),
+            module: Arc::downgrade(&module),
+        });
         Ok(module)
     }
 
@@ -103,8 +116,8 @@ impl Module {
             .generation
     }
 
-    /// C_Finalize and C_Initialize, unless somebody did so since `seen`, or the initialisation is not
-    /// ours. Sessions of earlier generations are gone then.
+    /// C_Finalize and C_Initialize, unless somebody did so since `seen`, or another part of the process
+    /// uses the module. Sessions of earlier generations are gone then.
     ///
     /// # Errors
     /// [`CallError`] of C_Initialize. Calls are refused until it succeeds.
@@ -116,12 +129,13 @@ impl Module {
         let Some(loaded) = &mut state.loaded else {
             return Err(NOT_INITIALIZED);
         };
-        if loaded.initialized == Initialized::ByOthers {
-            return Ok(());
-        }
+        // What others began is theirs to end; once they have, C_Initialize makes it ours.
+        let was_others = loaded.initialized == Initialized::ByOthers;
         loaded.finalize();
         let result = loaded.initialize();
-        state.generation += 1;
+        if !was_others || loaded.initialized != Initialized::ByOthers {
+            state.generation += 1;
+        }
         result
     }
 
@@ -213,25 +227,27 @@ impl Module {
         })
     }
 
-    /// A list of which the count is asked first. Between both calls it may grow.
+    /// A list of which the count is asked first. Between both calls it may grow, but not forever.
     fn list(
         &self,
         call: Call,
         function: impl Fn(&CK_FUNCTION_LIST, *mut CK_ULONG, *mut CK_ULONG) -> Option<CK_RV>,
     ) -> Result<Vec<CK_ULONG>, CallError> {
         const MOST: usize = 1 << 16;
-        loop {
+        const ATTEMPTS: usize = 16;
+        let mut result = Ok(());
+        for _ in 0..ATTEMPTS {
             let mut count: CK_ULONG = 0;
             self.call(call, None, |list| {
                 function(list, ptr::null_mut(), &raw mut count)
             })?;
             let mut values: Vec<CK_ULONG> = std::vec![0; as_len(count).min(MOST)];
             let mut count = values.len() as CK_ULONG;
-            let result = self.call(call, None, |list| {
+            result = self.call(call, None, |list| {
                 function(list, values.as_mut_ptr(), &raw mut count)
             });
             match result {
-                Err(error) if error.is(CKR_BUFFER_TOO_SMALL) && values.len() < MOST => {}
+                Err(error) if error.is(CKR_BUFFER_TOO_SMALL) => {}
                 Err(error) => return Err(error),
                 Ok(()) => {
                     values.truncate(as_len(count));
@@ -239,6 +255,7 @@ impl Module {
                 }
             }
         }
+        result.map(|()| Vec::new())
     }
 
     /// C_GetSlotInfo.
@@ -280,6 +297,10 @@ impl Drop for Module {
         if let Some(loaded) = &mut state.loaded {
             loaded.finalize();
         }
+        let this = ptr::from_ref(self);
+        let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
+        modules.retain(|known| known.module.as_ptr() != this);
+        CLOSED.notify_all();
     }
 }
 
@@ -387,3 +408,34 @@ fn as_len(count: CK_ULONG) -> usize {
 
 mod session;
 pub use session::{Object, Session};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_always_grows_is_given_up() {
+        let functions = CK_FUNCTION_LIST::default();
+        let module = Module {
+            path: PathBuf::new(),
+            state: RwLock::new(State {
+                loaded: Some(Loaded {
+                    functions,
+                    initialized: Initialized::Not,
+                    turn: None,
+                    library: ManuallyDrop::new(libloading::os::unix::Library::this().into()),
+                }),
+                generation: 0,
+            }),
+        };
+        let grows = |_: &CK_FUNCTION_LIST, values: *mut CK_ULONG, _: *mut CK_ULONG| {
+            Some(if values.is_null() {
+                CKR_OK
+            } else {
+                CKR_BUFFER_TOO_SMALL
+            })
+        };
+        let error = module.list(Call::GetSlotList, grows).unwrap_err();
+        assert!(error.is(CKR_BUFFER_TOO_SMALL));
+    }
+}

@@ -46,7 +46,6 @@ pub struct PrivateKey {
 #[derive(Debug, Clone)]
 pub struct StoredCertificate {
     /// Its handle.
-    #[allow(dead_code, reason = "for replacing it")]
     pub object: Object,
     /// CKA_ID.
     pub id: Vec<u8>,

@@ -344,7 +344,6 @@ impl Session {
     ///
     /// # Errors
     /// [`CallError`].
-    #[allow(dead_code, reason = "for making keys")]
     pub fn create(&self, template: &[Attribute]) -> Result<Object, CallError> {
         let mut template = raw(template);
         let mut handle = 0;
@@ -361,7 +360,6 @@ impl Session {
     ///
     /// # Errors
     /// [`CallError`].
-    #[allow(dead_code, reason = "for making keys")]
     pub fn destroy(&self, object: Object) -> Result<(), CallError> {
         self.call(Call::DestroyObject, |list| {
             // SAFETY: takes nothing but handles.
@@ -373,7 +371,6 @@ impl Session {
     ///
     /// # Errors
     /// [`CallError`].
-    #[allow(dead_code, reason = "for making keys")]
     pub fn set(&self, object: Object, template: &[Attribute]) -> Result<(), CallError> {
         let mut template = raw(template);
         self.call(Call::SetAttributeValue, |list| {
@@ -388,7 +385,6 @@ impl Session {
     ///
     /// # Errors
     /// [`CallError`].
-    #[allow(dead_code, reason = "for making keys")]
     pub fn generate_key_pair(
         &self,
         mechanism: &Mechanism<'_>,
