@@ -183,8 +183,13 @@ enum Family {
 
 impl Family {
     fn of(slot: &Slot) -> Self {
-        let token = name(slot);
+        Self::named(&name(slot))
+    }
+
+    fn named(token: &TokenName) -> Self {
         match () {
+            // A YubiHSM is another matter: its keys are in no slots.
+            () if token.model.contains("YubiHSM") => Self::Other,
             () if token.manufacturer.contains("Yubico") => Self::YubiKey,
             () if token.manufacturer == "piv_II" => Self::Piv,
             () if token.model.starts_with("PKCS#15") => Self::Pkcs15,
@@ -217,6 +222,30 @@ impl Family {
                 "store it with the tool that came with the token; or leave it in its file, and name that with \
                  --certificate"
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_of_tokens() {
+        for (manufacturer, model, family) in [
+            ("Yubico (www.yubico.com)", "YubiKey YK5", Family::YubiKey),
+            ("Yubico (www.yubico.com)", "YubiHSM", Family::Other),
+            ("piv_II", "PKCS#15 emulated", Family::Piv),
+            ("OpenSC Project", "PKCS#15", Family::Pkcs15),
+            ("SoftHSM project", "SoftHSM v2", Family::Other),
+        ] {
+            let token = TokenName {
+                label: String::new(),
+                manufacturer: manufacturer.into(),
+                model: model.into(),
+                serial: String::new(),
+            };
+            assert_eq!(Family::named(&token), family, "{manufacturer} {model}");
         }
     }
 }
