@@ -189,6 +189,7 @@ pub fn launch(socket: OwnedFd, program: PathBuf) -> io::Result<()> {
     let mut workers = Workers {
         direct: Direct::new(program, &[]),
         running: Vec::new(),
+        started: 0,
     };
     loop {
         workers.wait_for_orders(socket.as_fd())?;
@@ -202,9 +203,13 @@ pub fn launch(socket: OwnedFd, program: PathBuf) -> io::Result<()> {
 struct Workers {
     direct: Direct,
     running: Vec<Running>,
+    /// How many there were: the next one's number. The system gives a process's number again while the
+    /// daemon may still ask for the one that had it.
+    started: u32,
 }
 
 struct Running {
+    id: u32,
     child: Child,
     /// Until it has ended.
     handle: Option<OwnedFd>,
@@ -243,8 +248,11 @@ impl Workers {
             }
             Order::Start => match self.direct.spawn() {
                 Ok((input, output, child)) => {
-                    let report = Report::Started { id: child.id() };
+                    let id = self.started;
+                    self.started = self.started.wrapping_add(1);
+                    let report = Report::Started { id };
                     self.running.push(Running {
+                        id,
                         handle: exit::handle(&child),
                         child,
                     });
@@ -265,7 +273,7 @@ impl Workers {
     }
 
     fn end(&mut self, id: u32, patience: Duration) -> io::Result<Option<ExitStatus>> {
-        let found = self.running.iter().position(|one| one.child.id() == id);
+        let found = self.running.iter().position(|one| one.id == id);
         let found = found.ok_or(io::ErrorKind::NotFound)?;
         let status = exit::end(&mut self.running[found].child, patience)?;
         if status.is_some() {

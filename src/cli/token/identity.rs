@@ -152,7 +152,7 @@ impl Certificates {
         let matching = find(&place.uri)?;
         let mut seen = Vec::new();
         let mut all = Vec::new();
-        for token in matching.iter().map(|found| token_of(&found.uri)) {
+        for token in matching.iter().map(|found| found.uri.token_only()) {
             if !seen.contains(&token) {
                 all.extend(find(&token)?.into_iter().map(|found| found.der));
                 seen.push(token);
@@ -183,16 +183,6 @@ impl Certificates {
         let name = place.uri.to_string();
         let certificates = with_issuers(self.matching_der(), self.all, signer.public_key());
         join(plan, &name, certificates, signer, context)
-    }
-}
-
-/// The URI of the token that a thing is in.
-fn token_of(uri: &Uri) -> Uri {
-    Uri {
-        object: None,
-        id: None,
-        class: None,
-        ..uri.clone()
     }
 }
 
