@@ -10,6 +10,7 @@ mod every_call;
 mod fault_module;
 mod harness;
 mod isolated;
+mod login;
 mod modules;
 mod pin_care;
 mod pin_unspent;
