@@ -66,7 +66,10 @@ pub fn look_again<T>(
     let mut result = look();
     for step in Step::ALL {
         let helps = match &result {
-            Err(TokenError::NoToken { uri, present }) if is_blink(uri, present) => true,
+            // To load the library anew shows no token that was not plugged in.
+            Err(TokenError::NoToken { uri, present }) if is_blink(uri, present) => {
+                step != Step::Reload
+            }
             Err(TokenError::NoToken { .. } | TokenError::NoObject { .. }) => {
                 was_in_use && step != Step::Reload
             }

@@ -51,6 +51,8 @@ pub struct TokenSigner {
     /// How long the last signature took; longest before the first.
     last: Duration,
     live: Option<Live>,
+    /// Whether the module is Yubico's own.
+    is_yubicos: bool,
     /// The module's generation of the last attempt.
     tried_in: u64,
 }
@@ -107,6 +109,7 @@ impl TokenSigner {
             is_assumed: located.is_assumed,
             pin: None,
             last: Duration::MAX,
+            is_yubicos: false,
             live: None,
             tried_in: 0,
         };
@@ -128,7 +131,8 @@ impl TokenSigner {
             // It was found by its token.
             None => return Err(self.module.error(GONE)),
         };
-        let wants_touch = token.manufacturer.starts_with("Yubico")
+        self.is_yubicos = token.manufacturer.starts_with("Yubico");
+        let wants_touch = self.is_yubicos
             && objects::wants_touch(&located.session, &located.key)
                 .map_err(|error| self.module.error(error))?;
         self.live = Some(Live {
@@ -338,9 +342,9 @@ impl Signer for TokenSigner {
         }
         // The next call begins with a new session.
         self.live = None;
-        if is_refusal(&first) {
-            // Yubico's module (2.2) may keep the card to itself after that: every other program would
-            // have to wait until C_Finalize.
+        if self.is_yubicos && is_refusal(&first) {
+            // The module (2.2) may keep the card to itself after that: every other program would have to
+            // wait until C_Finalize.
             self.begin_anew();
         }
         Err(sign_error(&first))
@@ -371,6 +375,8 @@ pub fn sign_error(error: &TokenError) -> SignError {
         TokenError::NoToken { .. } | TokenError::SeveralTokens { .. } => device(GONE),
         TokenError::Pin { problem, .. } => match problem {
             PinProblem::Locked => SignError::PinLocked,
+            // Somebody else is logging in; it may be over soon.
+            PinProblem::Busy(_) => SignError::TimedOut,
             PinProblem::Needed | PinProblem::Source(_) | PinProblem::Cancelled => {
                 SignError::PinNeeded
             }
