@@ -85,7 +85,7 @@ pub fn attributes(name: &[u8]) -> der::Result<Vec<Attribute>> {
 }
 
 /// The text of an ASN.1 string of any of the types in use.
-fn string(value: AnyRef<'_>) -> Option<String> {
+pub(super) fn string(value: AnyRef<'_>) -> Option<String> {
     let bytes = value.value();
     match value.tag() {
         Tag::Utf8String | Tag::PrintableString | Tag::Ia5String | Tag::NumericString => {

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::str::FromStr;
+use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
@@ -11,7 +12,9 @@ use der::{Decode as _, Encode as _, Tag};
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::name::{Name, RelativeDistinguishedName};
 
+use crate::core::text::Hex;
 use crate::host::document::nearest;
+use crate::host::x509_text;
 
 /// A distinguished name that is not empty: IAM Roles Anywhere takes no certificate without subject.
 ///
@@ -46,10 +49,43 @@ impl fmt::Display for Subject {
     }
 }
 
-/// A name in the order of the certificate.
+/// A name in the order of the certificate (RFC 4514, but for the order). `Name` writes itself, too, with a
+/// table of all names that were ever registered: a third of a small program's memory.
 pub(super) fn text(name: &Name) -> String {
-    let names: Vec<String> = name.iter_rdn().map(ToString::to_string).collect();
-    names.join(",")
+    let mut text = String::new();
+    for (index, together) in name.iter_rdn().enumerate() {
+        for (place, attribute) in together.iter().enumerate() {
+            text.push_str(match (index, place) {
+                (0, 0) => "",
+                (_, 0) => ",",
+                _ => "+",
+            });
+            push_attribute(&mut text, attribute);
+        }
+    }
+    text
+}
+
+/// Writes `NAME=VALUE`; an attribute without a name here as `OID=#DER` (RFC 4514 section 2.4).
+fn push_attribute(text: &mut String, attribute: &AttributeTypeAndValue) {
+    let known = ATTRIBUTES.iter().find(|known| known.oid == attribute.oid);
+    let value = x509_text::string((&attribute.value).into());
+    let (Some(known), Some(value)) = (known, value) else {
+        let der = attribute.value.to_der().unwrap_or_default();
+        *text += &format!("{}=#{}", attribute.oid, Hex(&der));
+        return;
+    };
+    *text += &format!("{}=", known.name);
+    for (at, c) in value.char_indices() {
+        let is_last = at + c.len_utf8() == value.len();
+        match c {
+            '"' | '+' | ',' | ';' | '<' | '>' | '\\' => text.extend(['\\', c]),
+            ' ' if at == 0 || is_last => text.push_str("\\ "),
+            '#' if at == 0 => text.push_str("\\#"),
+            '\x00'..='\x1f' | '\x7f' => *text += &format!("\\{:02x}", u32::from(c)),
+            c => text.push(c),
+        }
+    }
 }
 
 /// An attribute that a subject may have.
@@ -337,6 +373,13 @@ mod tests {
             let found = subject.name().common_name().unwrap().unwrap();
             assert_eq!(found.value(), value, "{text}");
         }
+    }
+
+    #[test]
+    fn an_attribute_without_a_name_is_written_as_its_der() {
+        let der = b"\x30\x0c\x31\x0a\x30\x08\x06\x03\x2a\x03\x04\x0c\x01x";
+        let name = Name::from_der(der).unwrap();
+        assert_eq!(text(&name), "1.2.3.4=#0c0178");
     }
 
     #[test]
