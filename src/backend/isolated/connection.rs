@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use std::boxed::Box;
 use std::string::{String, ToString as _};
 use std::sync::Arc;
-use std::time::Instant;
 use std::{format, io};
 
 use super::channel::{Channel, ChannelError, Deadline, deadline_in};
@@ -91,9 +90,10 @@ impl Connection {
             for _ in 0..MAX_CALLBACKS {
                 match channel.receive(*deadline)? {
                     ToClient::AskPin(request) => {
-                        let asked = Instant::now();
                         let pin = operator.pin(&request);
-                        *deadline = later(*deadline, asked.elapsed());
+                        // The login that follows has the whole time: a worker that is ended in it leaves a
+                        // right PIN behind as refused.
+                        *deadline = deadline_in(timeout);
                         give(channel, pin, *deadline)?;
                     }
                     ToClient::Notify(notice) => {

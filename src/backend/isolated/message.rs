@@ -1,6 +1,6 @@
 //! What the two programs say to each other.
 
-use std::borrow::{Cow, ToOwned as _};
+use std::borrow::Cow;
 use std::string::String;
 use std::vec::Vec;
 
@@ -182,18 +182,6 @@ mod bytes {
 
     pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<&'a [u8], D::Error> {
         <&[u8]>::deserialize(from)
-    }
-}
-
-/// The URI without its PIN, which travels when it is asked for, and then is cleared.
-pub fn without_pin(uri: &Uri) -> Cow<'_, Uri> {
-    match uri.pin_value {
-        None => Cow::Borrowed(uri),
-        Some(_) => {
-            let mut uri = uri.to_owned();
-            uri.pin_value = None;
-            Cow::Owned(uri)
-        }
     }
 }
 

@@ -29,12 +29,12 @@ use std::sync::Arc;
 use std::vec::Vec;
 
 use connection::Connection;
-use message::{Request, ToClient, without_pin};
+use message::{Request, ToClient};
 use signer::IsolatedSigner;
 
 use crate::backend::pkcs11::{
-    Access, FoundCertificate, GenerateKey, GeneratedKey, Inventory, Leaf, OpenKey, OpenedKey,
-    Operator, StoreCertificate, TokenError, Tokens, Uri,
+    Access, FoundCertificate, GenerateKey, GeneratedKey, Inventory, OpenKey, OpenedKey, Operator,
+    StoreCertificate, TokenError, Tokens, Uri,
 };
 
 /// Whether modules can be loaded by another process alone: this program is static, and has no dynamic
@@ -91,23 +91,12 @@ impl Tokens for Isolated {
         request: &OpenKey,
         operator: Box<dyn Operator>,
     ) -> Result<OpenedKey, TokenError> {
-        let request = OpenKey {
-            key: request
-                .key
-                .as_ref()
-                .map(|uri| without_pin(uri).into_owned()),
-            leaf: match &request.leaf {
-                Leaf::Token(uri) => Leaf::Token(Box::new(without_pin(uri).into_owned())),
-                leaf => leaf.clone(),
-            },
-            ..*request
-        };
         let connection = self.connect()?;
         let (signer, opened) = IsolatedSigner::open(
             self.starter.clone(),
             self.access.clone(),
             connection,
-            request,
+            request.clone(),
             operator,
         )?;
         Ok(OpenedKey {
@@ -123,7 +112,7 @@ impl Tokens for Isolated {
         uri: &Uri,
         operator: &mut dyn Operator,
     ) -> Result<Vec<FoundCertificate>, TokenError> {
-        let request = Request::Certificates(without_pin(uri));
+        let request = Request::Certificates(Cow::Borrowed(uri));
         self.call(request, operator, |answer| match answer {
             ToClient::Certificates(found) => Some(found),
             _ => None,
@@ -136,7 +125,7 @@ impl Tokens for Isolated {
         login: bool,
         operator: &mut dyn Operator,
     ) -> Result<Inventory, TokenError> {
-        let uri = without_pin(uri);
+        let uri = Cow::Borrowed(uri);
         self.call(
             Request::Inventory { uri, login },
             operator,
@@ -152,12 +141,8 @@ impl Tokens for Isolated {
         request: &GenerateKey,
         operator: &mut dyn Operator,
     ) -> Result<GeneratedKey, TokenError> {
-        let request = GenerateKey {
-            uri: without_pin(&request.uri).into_owned(),
-            ..*request
-        };
         self.call(
-            Request::Generate(Cow::Owned(request)),
+            Request::Generate(Cow::Borrowed(request)),
             operator,
             |answer| match answer {
                 ToClient::Generated(key) => Some(key),
@@ -171,13 +156,8 @@ impl Tokens for Isolated {
         request: &StoreCertificate,
         operator: &mut dyn Operator,
     ) -> Result<Uri, TokenError> {
-        let request = StoreCertificate {
-            key: without_pin(&request.key).into_owned(),
-            certificate: request.certificate.clone(),
-            ..*request
-        };
         self.call(
-            Request::Store(Cow::Owned(request)),
+            Request::Store(Cow::Borrowed(request)),
             operator,
             |answer| match answer {
                 ToClient::Stored(uri) => Some(uri),

@@ -8,6 +8,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 /// A `pkcs11:` URI. What is absent matches everything.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,8 +45,9 @@ pub struct Uri {
     pub module_name: Option<String>,
     /// `pin-source`, as it is written.
     pub pin_source: Option<String>,
-    /// `pin-value`. It is a secret.
-    pub pin_value: Option<String>,
+    /// `pin-value`. It is a secret, is cleared, and goes to no other process.
+    #[serde(skip)]
+    pub pin_value: Option<Zeroizing<String>>,
 }
 
 /// The class of an object (`type=`).
@@ -170,7 +172,6 @@ impl Uri {
             "object" => &mut self.object,
             "module-name" => &mut self.module_name,
             "pin-source" => &mut self.pin_source,
-            "pin-value" => &mut self.pin_value,
             _ => return None,
         })
     }
@@ -179,6 +180,11 @@ impl Uri {
         let invalid = || UriError::Value(name.into());
         if let Some(field) = self.text_mut(name) {
             *field = Some(String::from_utf8(value).map_err(|_| invalid())?);
+            return Ok(());
+        }
+        if name == "pin-value" {
+            let pin = String::from_utf8(value).map_err(|_| invalid())?;
+            self.pin_value = Some(Zeroizing::new(pin));
             return Ok(());
         }
         let text = core::str::from_utf8(&value);
@@ -455,7 +461,7 @@ mod tests {
     #[test]
     fn the_pin_is_never_shown() {
         let uri = parse("pkcs11:token=a?pin-value=12%2034").unwrap();
-        assert_eq!(uri.pin_value.as_deref(), Some("12 34"));
+        assert_eq!(uri.pin_value.as_deref().map(String::as_str), Some("12 34"));
         for text in [format!("{uri}"), format!("{uri:?}")] {
             assert_eq!(text, "pkcs11:token=a?pin-value=…");
         }

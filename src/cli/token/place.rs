@@ -41,7 +41,7 @@ impl TokenPlace {
         };
         let pin = match (uri.pin_value.take(), &uri.pin_source) {
             (Some(pin), _) => {
-                let pin = Secret::new(pin.into_bytes());
+                let pin = Secret::new(pin.as_bytes().to_vec());
                 pin_value(&found.origin, strict, context)?;
                 Some(SecretSource::Literal(pin))
             }

@@ -16,8 +16,8 @@ use p256::elliptic_curve::sec1::ToSec1Point as _;
 use super::super::*;
 use crate::backend::BoxedSigner;
 use crate::backend::pkcs11::{
-    Call, CallError, KeyAlgorithm, Notice, PinProblem, PinRequest, PinRole, PinState, TokenName,
-    Warning,
+    Call, CallError, KeyAlgorithm, Leaf, Notice, PinProblem, PinRequest, PinRole, PinState,
+    TokenName, Warning,
 };
 use crate::backend::secret::{Secret, SecretError};
 use crate::core::key::{KeyKind, Scheme, SignError, Signer};
@@ -43,6 +43,8 @@ pub enum Step {
     Hang,
     Fail(SignError),
     AskPin,
+    /// Most of a call's time before the question, and as much after it.
+    AskPinLate,
     AskForever,
     Touch,
 }
@@ -272,6 +274,13 @@ impl Signer for FakeSigner {
                 Ok(Some(_)) => self.bench.see("PIN for the signature"),
                 _ => return Err(SignError::PinNeeded),
             },
+            Some(Step::AskPinLate) => {
+                thread::sleep(TIMEOUT * 7 / 10);
+                if !matches!(self.operator.pin(&question(true)), Ok(Some(_))) {
+                    return Err(SignError::PinNeeded);
+                }
+                thread::sleep(TIMEOUT * 7 / 10);
+            }
             Some(Step::AskForever) => while self.operator.pin(&question(true)).is_ok() {},
             Some(Step::Touch) => self.operator.notify(&Notice::Touch(token())),
             None => {}

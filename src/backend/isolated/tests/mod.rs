@@ -197,6 +197,14 @@ fn a_person_has_time_and_a_module_has_not() {
 }
 
 #[test]
+fn the_login_after_a_question_has_the_whole_time() {
+    let bench = Bench::new(&[Step::AskPinLate]);
+    let mut signer = bench.open(Person::file());
+    assert_eq!(sign(&mut signer).unwrap(), SIGNED);
+    assert_eq!(bench.workers(), 1);
+}
+
+#[test]
 fn a_token_has_time_to_look_for_primes() {
     let request = GenerateKey {
         uri: uri("pkcs11:object=key"),
