@@ -50,6 +50,9 @@ ensure_build() {
     ensure_program cc build-essential
 }
 
+# What the feature `tpm` builds with.
+ensure_tss() { ensure_packages libtss2-dev pkg-config; }
+
 ensure_venv() {
     [[ -x $venv/bin/pip ]] && return
     python3 -c 'import ensurepip, venv' 2>/dev/null || ensure_packages python3-venv

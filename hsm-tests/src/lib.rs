@@ -15,6 +15,7 @@ pub mod piv;
 pub mod processes;
 pub mod program;
 pub mod softhsm;
+pub mod swtpm;
 pub mod terminal;
 pub mod tls_server;
 
@@ -26,4 +27,5 @@ pub use operator::StoredPin;
 pub use piv::Card;
 pub use program::{Finished, keystead, python, run};
 pub use softhsm::SoftHsm;
+pub use swtpm::Swtpm;
 pub use tls_server::TlsServer;

@@ -4,6 +4,8 @@
 pub mod algorithm;
 #[cfg(feature = "file")]
 pub mod chain;
+#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+pub(crate) mod ecdsa;
 #[cfg(feature = "file")]
 pub mod file;
 #[cfg(feature = "pkcs11")]
@@ -11,6 +13,8 @@ pub mod isolated;
 pub(crate) mod pem;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
+#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+pub(crate) mod public_key;
 #[cfg(feature = "file")]
 #[cfg_attr(
     not(feature = "host"),
@@ -21,6 +25,8 @@ pub(crate) mod regular_file;
 pub mod secret;
 #[cfg(feature = "file")]
 pub mod signature;
+#[cfg(feature = "tpm")]
+pub mod tpm;
 
 use std::boxed::Box;
 use std::vec::Vec;

@@ -1,14 +1,11 @@
 //! How a token makes a signature of a scheme: what it is given, and what becomes of its answer.
 
-use std::vec::Vec;
-
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki_sys::CK_MECHANISM_TYPE;
-use der::asn1::UintRef;
-use der::{Encode as _, Header, Length, SliceWriter, Tag};
 
 use crate::backend::algorithm::{Digest, Hash, SignatureAlgorithm};
+use crate::backend::ecdsa;
 use crate::core::key::{KeyKind, Scheme, SignError};
 
 /// A mechanism, and what it is given.
@@ -169,22 +166,7 @@ pub fn write_ecdsa(kind: KeyKind, bare: &[u8], out: &mut [u8]) -> Result<usize, 
         return Err(SignError::Failed);
     }
     let (r, s) = bare.split_at(order_len(kind));
-    let write = || -> der::Result<Vec<u8>> {
-        let (r, s) = (UintRef::new(r)?, UintRef::new(s)?);
-        let len: Length = (r.encoded_len()? + s.encoded_len()?)?;
-        let mut buffer = [0; 160];
-        let mut writer = SliceWriter::new(&mut buffer);
-        Header::new(Tag::Sequence, len).encode(&mut writer)?;
-        r.encode(&mut writer)?;
-        s.encode(&mut writer)?;
-        Ok(writer.finish()?.to_vec())
-    };
-    let signature = write().map_err(|_| SignError::Failed)?;
-    let place = out
-        .get_mut(..signature.len())
-        .ok_or(SignError::BufferTooSmall)?;
-    place.copy_from_slice(&signature);
-    Ok(signature.len())
+    ecdsa::write(r, s, out)
 }
 
 #[cfg(test)]
@@ -193,7 +175,9 @@ mod tests {
     use cryptoki_sys::{
         CKM_ECDSA, CKM_ECDSA_SHA256, CKM_ECDSA_SHA384, CKM_RSA_PKCS, CKM_SHA256_RSA_PKCS,
     };
+    use der::asn1::UintRef;
     use proptest::prelude::*;
+    use std::vec::Vec;
 
     fn plan(kind: KeyKind, scheme: Scheme, mechanisms: &[CK_MECHANISM_TYPE]) -> Option<Input> {
         let plan = Plan::new(kind, scheme, mechanisms, false).ok()?;

@@ -5,14 +5,14 @@ use std::vec::Vec;
 
 use cryptoki::object::{Attribute, AttributeType, CertificateType, ObjectClass};
 use cryptoki_sys::{CK_KEY_TYPE, CK_ULONG, CKK_EC, CKK_RSA};
-use der::asn1::{AnyRef, BitStringRef, ObjectIdentifier, OctetStringRef, UintRef};
-use der::{Decode as _, Encode as _, Tag};
-use pkcs8::spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
+use der::Decode as _;
+use der::asn1::{ObjectIdentifier, OctetStringRef};
 
 use super::call::CallError;
 use super::module::{Object, Session};
 use super::uri::{self, Uri};
-use crate::core::x509::{self, Certificate, oid};
+use crate::backend::public_key;
+use crate::core::x509::{self, Certificate};
 
 /// A private key. What the token does not say counts as the worse.
 #[derive(Debug, Clone)]
@@ -309,7 +309,7 @@ fn read_public_key(
         Some(CKK_RSA) => {
             let types = [AttributeType::Modulus, AttributeType::PublicExponent];
             match session.attributes(object, types)? {
-                [Some(modulus), Some(exponent)] => rsa(&modulus, &exponent),
+                [Some(modulus), Some(exponent)] => public_key::rsa(&modulus, &exponent),
                 _ => None,
             }
         }
@@ -349,47 +349,11 @@ fn text(value: Option<Vec<u8>>) -> String {
     String::from_utf8_lossy(&value.unwrap_or_default()).into_owned()
 }
 
-/// The `SubjectPublicKeyInfo` of an RSA key.
-pub fn rsa(modulus: &[u8], exponent: &[u8]) -> Option<Vec<u8>> {
-    if modulus.is_empty() || exponent.is_empty() {
-        return None;
-    }
-    let mut numbers = UintRef::new(modulus).ok()?.to_der().ok()?;
-    numbers.extend(UintRef::new(exponent).ok()?.to_der().ok()?);
-    let key = AnyRef::new(Tag::Sequence, &numbers).ok()?.to_der().ok()?;
-    public_key_info(oid::RSA, AnyRef::NULL, &key)
-}
-
 /// The `SubjectPublicKeyInfo` of an EC key: CKA_EC_PARAMS with a named curve, and CKA_EC_POINT as a DER
 /// OCTET STRING or, as some modules have it, bare.
 fn ec(curve: &[u8], point: &[u8]) -> Option<Vec<u8>> {
     let curve = ObjectIdentifier::from_der(curve).ok()?;
-    let len = match curve {
-        oid::P256 => 65,
-        oid::P384 => 97,
-        oid::P521 => 133,
-        _ => return None,
-    };
-    let point = match <&OctetStringRef>::from_der(point) {
-        Ok(inner) if inner.as_bytes().len() == len => inner.as_bytes(),
-        _ if point.len() == len => point,
-        _ => return None,
-    };
-    public_key_info(oid::EC, AnyRef::from(&curve), point)
-}
-
-fn public_key_info(
-    algorithm: ObjectIdentifier,
-    parameters: AnyRef<'_>,
-    key: &[u8],
-) -> Option<Vec<u8>> {
-    SubjectPublicKeyInfoRef {
-        algorithm: AlgorithmIdentifierRef {
-            oid: algorithm,
-            parameters: Some(parameters),
-        },
-        subject_public_key: BitStringRef::from_bytes(key).ok()?,
-    }
-    .to_der()
-    .ok()
+    let inner = <&OctetStringRef>::from_der(point).ok();
+    let inner = inner.and_then(|inner| public_key::ec(curve, inner.as_bytes()));
+    inner.or_else(|| public_key::ec(curve, point))
 }

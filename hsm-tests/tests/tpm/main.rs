@@ -1,0 +1,3 @@
+//! Keys in TPMs: swtpm, and tools that were not written here.
+
+mod signer;

@@ -1,0 +1,50 @@
+//! A TPM, spoken to by this process through libtss2.
+
+mod connection;
+mod key;
+mod public;
+mod scheme;
+mod signer;
+
+use std::boxed::Box;
+
+use self::connection::Connection;
+use self::signer::TpmSigner;
+use super::device::{Access, Device, Done, OpenKey, OpenedKey, Operator, Task};
+use super::error::TpmError;
+
+/// A TPM that this process speaks to.
+#[derive(Debug)]
+pub struct Local {
+    access: Access,
+}
+
+impl Local {
+    /// Reaches a TPM. Nothing is sent before there is something to do.
+    pub fn new(access: Access) -> Self {
+        Self { access }
+    }
+}
+
+impl Device for Local {
+    fn open(
+        &mut self,
+        request: &OpenKey,
+        operator: Box<dyn Operator>,
+    ) -> Result<OpenedKey, TpmError> {
+        let connection = Connection::open(&self.access)?;
+        let (signer, name, warnings) = TpmSigner::open(connection, request.clone(), operator)?;
+        Ok(OpenedKey {
+            signer: Box::new(signer),
+            name,
+            warnings,
+        })
+    }
+
+    fn perform(&mut self, task: &Task, _: &mut dyn Operator) -> Result<Done, TpmError> {
+        Err(TpmError::Unsupported {
+            what: std::format!("{task:?}"),
+            remedy: std::string::String::new(),
+        })
+    }
+}

@@ -1,0 +1,16 @@
+//! Keys in TPM 2.0s.
+//!
+//! What is asked of a TPM, and what it answers ([`Device`]), is plain data; so there are two who do
+//! it. [`Local`] speaks to the TPM through libtss2 in this process. The program `keystead` has
+//! `keystead-signer` do so, and never calls libtss2 itself.
+
+pub mod code;
+mod device;
+mod error;
+mod local;
+mod uri;
+
+pub use self::device::*;
+pub use self::error::{AuthProblem, CallError, TpmError, sign_error};
+pub use self::local::Local;
+pub use self::uri::{KeyName, SaltKey, Uri, UriError};
