@@ -69,7 +69,8 @@ pub enum Done {
 
 /// Who has the auth values.
 pub trait Operator: Send {
-    /// The auth value that is asked for; `None` if there is none to be had (again).
+    /// The auth value that is asked for; `None` if there is none to be had (again): the empty one is
+    /// tried in its place.
     ///
     /// # Errors
     /// [`SecretError`], if its source cannot be read.
@@ -87,8 +88,11 @@ pub struct AuthRequest {
     pub of: Object,
     /// What it is called: `tpm:handle=0x81000011`, or a file.
     pub name: String,
-    /// Whether the one that was given just now was refused.
+    /// Whether the one that was tried just now was refused.
     pub refused: bool,
+    /// Whether it may be the empty one, which costs nothing to try (an object with noDA, a hierarchy). A
+    /// person is asked only after that was refused.
+    pub may_be_empty: bool,
 }
 
 /// What has an auth value.

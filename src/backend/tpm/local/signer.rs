@@ -53,6 +53,7 @@ impl TpmSigner {
             of: Object::Key,
             name: request.key.to_string(),
             refused: false,
+            may_be_empty: !public::counts_towards_lockout(&key.public),
         };
         let wrong = |problem| TpmError::Auth {
             of: Object::Key,
