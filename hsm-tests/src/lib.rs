@@ -27,5 +27,5 @@ pub use operator::StoredPin;
 pub use piv::Card;
 pub use program::{Finished, keystead, python, run};
 pub use softhsm::SoftHsm;
-pub use swtpm::Swtpm;
+pub use swtpm::{ResourceManager, Swtpm};
 pub use tls_server::TlsServer;

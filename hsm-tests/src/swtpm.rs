@@ -1,8 +1,15 @@
 //! swtpm: a TPM 2.0 in software, for each test one of its own, and what tpm2-tools put into it.
+//!
+//! It serves one connection at a time: who comes second waits until the first has gone. Where several
+//! are wanted at once there is [`ResourceManager`].
+
+mod commands;
+mod port;
+mod resource_manager;
 
 use std::ffi::OsStr;
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -10,44 +17,94 @@ use std::time::Duration;
 use keystead::backend::tpm::Access;
 use tempfile::TempDir;
 
+pub use self::commands::Mark;
+use self::port::Ports;
+pub use self::resource_manager::ResourceManager;
 use crate::processes::await_that;
-use crate::program::run;
+use crate::program::{self, Finished, run};
 
 /// A TPM.
 pub struct Swtpm {
-    folder: TempDir,
-    port: u16,
-    child: Child,
+    folder: Folder,
+    ports: Ports,
+    /// None while it has no power.
+    child: Option<Child>,
+}
+
+/// What a TPM is told when it has power again (TPM 2.0 Part 1, section 12.2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Startup {
+    /// The machine was started.
+    Clear,
+    /// It was woken up: what [`Swtpm::suspend`] had the TPM keep is there.
+    State,
+}
+
+/// How it protects itself against guessing (TPM 2.0 Part 1, section 19.8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lockout {
+    /// Whether it is locked now.
+    pub locked: bool,
+    /// Failures that count.
+    pub failures: u32,
+    /// At how many it locks.
+    pub most: u32,
+}
+
+/// What is in it beside persistent objects.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Left {
+    pub objects: Vec<u32>,
+    pub loaded_sessions: Vec<u32>,
+    pub saved_sessions: Vec<u32>,
+}
+
+enum Folder {
+    Own(TempDir),
+    Tests(PathBuf),
 }
 
 impl Swtpm {
     /// A new one, with nothing in it.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        fs::create_dir(folder.path().join("state")).expect("the test's folder can be written to");
-        // Whoever takes one of them meanwhile costs a try.
-        for port in (0..50).map(|_| free_ports()) {
-            if let Some(child) = start(folder.path(), port) {
-                return Self {
-                    folder,
-                    port,
-                    child,
-                };
-            }
-        }
-        panic!("swtpm does not start: {}", log(folder.path()));
+        Self::within(Folder::Own(folder))
+    }
+
+    /// A new one in the folder of a test that runs alone, whose other processes find it by
+    /// [`tcti_in`](Self::tcti_in).
+    pub fn at(folder: &Path) -> Self {
+        let tpm = Self::within(Folder::Tests(folder.to_owned()));
+        fs::write(tcti_file(folder), tpm.tcti()).expect("the test's folder can be written to");
+        tpm
+    }
+
+    /// How libtss2 reaches the one in a test's folder.
+    pub fn tcti_in(folder: &Path) -> String {
+        fs::read_to_string(tcti_file(folder)).expect("the test has set up a TPM there")
+    }
+
+    fn within(folder: Folder) -> Self {
+        let mut tpm = Self {
+            folder,
+            ports: Ports::claim(),
+            child: None,
+        };
+        tpm.lose_state();
+        tpm.start();
+        tpm
     }
 
     /// How libtss2 reaches it.
     pub fn tcti(&self) -> String {
-        format!("swtpm:host=127.0.0.1,port={}", self.port)
+        format!("swtpm:host=127.0.0.1,port={}", self.ports.commands())
     }
 
     /// How keystead does.
     pub fn access(&self) -> Access {
         Access {
             tcti: self.tcti(),
-            state: Some(self.folder.path().join("keystead")),
+            state: Some(self.folder().join("keystead")),
             plain_auth: false,
             timeout: Duration::from_secs(30),
         }
@@ -55,36 +112,60 @@ impl Swtpm {
 
     /// A folder that lasts as long.
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        match &self.folder {
+            Folder::Own(folder) => folder.path(),
+            Folder::Tests(folder) => folder,
+        }
     }
 
-    /// A program that finds it by the environment.
+    /// A program that finds it by the environment, and has nothing else in that but PATH.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new(program);
-        command
-            .current_dir(self.folder())
-            .env("TPM2TOOLS_TCTI", self.tcti())
-            .env("TPM2OPENSSL_TCTI", self.tcti());
+        let mut command = program::command(program);
+        self.configure(&mut command);
+        command.current_dir(self.folder());
         command
     }
 
-    /// Runs one of tpm2-tools: its name without `tpm2_`, and its arguments, in one line.
+    /// Has a program find it by the environment.
+    pub fn configure<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
+            .env("TPM2TOOLS_TCTI", self.tcti())
+            .env("TPM2OPENSSL_TCTI", self.tcti())
+            .env("TSS2_LOG", "all+none")
+    }
+
+    /// Runs one of tpm2-tools: its name without `tpm2_`, and its arguments, in one line. Nothing else may
+    /// have a connection meanwhile.
     #[track_caller]
     pub fn tool(&self, line: &str) -> String {
+        self.try_tool(line).success()
+    }
+
+    /// The same where it may fail.
+    #[track_caller]
+    pub fn try_tool(&self, line: &str) -> Finished {
         let mut words = line.split(' ');
         let name = words.next().unwrap_or_default();
         let mut command = self.command(format!("tpm2_{name}"));
-        run(command.args(words)).stdout
+        run(command.args(words))
     }
 
     /// Makes a storage root key by the TCG's template, at 0x81000001.
     #[track_caller]
     pub fn make_storage_root(&self) {
-        self.tool(
+        self.make_storage_root_by("");
+    }
+
+    /// The same with more arguments for `createprimary`: ` -P owner`.
+    #[track_caller]
+    pub fn make_storage_root_by(&self, arguments: &str) {
+        self.tool(&format!(
             "createprimary -Q -C o -g sha256 -G ecc256:aes128cfb -a \
-             fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt -c srk.ctx",
-        );
-        self.tool("evictcontrol -Q -C o -c srk.ctx 0x81000001");
+             fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt -c srk.ctx{arguments}",
+        ));
+        self.tool(&format!(
+            "evictcontrol -Q -C o -c srk.ctx 0x81000001{arguments}"
+        ));
         self.tool("flushcontext -t");
     }
 
@@ -96,22 +177,198 @@ impl Swtpm {
         self.tool(&format!(
             "create -Q -C 0x81000001 -G {algorithm} -a {attributes} -p {auth} -u k.pub -r k.priv"
         ));
+        self.persist(handle);
+    }
+
+    /// Puts an existing private key (PEM) under it: its algorithm (`ecc`, `rsa`), its attributes, its auth
+    /// value, and the handle for it. Its public part is in `k.pub` then, its private one in `k.priv`.
+    ///
+    /// # Errors
+    /// Why the TPM does not take it.
+    #[track_caller]
+    pub fn import_key(
+        &self,
+        file: &Path,
+        algorithm: &str,
+        attributes: &str,
+        auth: &str,
+        handle: u32,
+    ) -> Result<(), String> {
+        let mut import = self.command("tpm2_import");
+        import.args(["-Q", "-C", "0x81000001", "-G", algorithm, "-a", attributes]);
+        import.args(["-u", "k.pub", "-r", "k.priv", "-i"]).arg(file);
+        if !auth.is_empty() {
+            import.args(["-p", auth]);
+        }
+        let finished = run(&mut import);
+        if finished.code != Some(0) {
+            return Err(finished.stderr);
+        }
+        self.persist(handle);
+        Ok(())
+    }
+
+    /// Puts the key in `k.pub` and `k.priv` at a handle.
+    #[track_caller]
+    fn persist(&self, handle: u32) {
         self.tool("load -Q -C 0x81000001 -u k.pub -r k.priv -c k.ctx");
         self.tool(&format!("evictcontrol -Q -C o -c k.ctx {handle:#x}"));
         self.tool("flushcontext -t");
     }
 
+    /// Gives the owner's hierarchy a password.
+    #[track_caller]
+    pub fn set_owner_password(&self, password: &str) {
+        self.tool(&format!("changeauth -c owner {password}"));
+    }
+
+    /// After how many failures it locks, and after how many seconds it forgets one.
+    #[track_caller]
+    pub fn set_up_lockout(&self, most: u32, recovery: u32) {
+        self.tool(&format!(
+            "dictionarylockout --setup-parameters --max-tries={most} --recovery-time={recovery} \
+             --lockout-recovery-time={recovery}"
+        ));
+    }
+
+    /// Unlocks it, as its owner does, with the lockout hierarchy's (empty) password.
+    #[track_caller]
+    pub fn unlock(&self) {
+        self.tool("dictionarylockout --clear-lockout");
+    }
+
+    /// What it says of its protection against guessing.
+    #[track_caller]
+    pub fn lockout(&self) -> Lockout {
+        let text = self.tool("getcap properties-variable");
+        let value = |name: &str| {
+            let lines = text.lines().map(str::trim);
+            let found = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            number(found.last().unwrap_or_else(|| panic!("no {name}: {text}")))
+        };
+        Lockout {
+            locked: value("inLockout") == 1,
+            failures: value("TPM2_PT_LOCKOUT_COUNTER"),
+            most: value("TPM2_PT_MAX_AUTH_FAIL"),
+        }
+    }
+
+    /// What is in it, beside persistent objects. The view itself leaves nothing.
+    #[track_caller]
+    pub fn left(&self) -> Left {
+        let handles = |kind: &str| {
+            let text = self.tool(&format!("getcap handles-{kind}"));
+            let lines = text.lines().filter_map(|line| line.strip_prefix("- "));
+            lines.map(number).collect()
+        };
+        Left {
+            objects: handles("transient"),
+            loaded_sessions: handles("loaded-session"),
+            saved_sessions: handles("saved-session"),
+        }
+    }
+
+    /// Nothing is in it, beside persistent objects.
+    #[track_caller]
+    pub fn assert_nothing_left(&self) {
+        assert_eq!(self.left(), Left::default());
+    }
+
     /// Takes its power away.
     pub fn kill(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 
     /// Gives it power again: its state is what it was.
+    #[track_caller]
     pub fn start(&mut self) {
-        self.child = start(self.folder.path(), self.port)
-            .unwrap_or_else(|| panic!("swtpm does not start again: {}", log(self.folder.path())));
+        self.start_as(Startup::Clear);
+    }
+
+    /// The same after its machine slept.
+    #[track_caller]
+    pub fn start_as(&mut self, startup: Startup) {
+        assert!(self.child.is_none(), "it has power");
+        let ports = &self.ports;
+        let startup = match startup {
+            Startup::Clear => "not-need-init,startup-clear",
+            Startup::State => "not-need-init,startup-state",
+        };
+        let mut command = program::command("swtpm");
+        command.args(["socket", "--tpm2", "--flags", startup]);
+        command
+            .arg("--tpmstate")
+            .arg(format!("dir={},mode=0600", self.state().display()));
+        for (channel, port) in [("--server", ports.commands()), ("--ctrl", ports.control())] {
+            let socket = format!("type=tcp,port={port},bindaddr=127.0.0.1");
+            command.arg(channel).arg(socket);
+        }
+        command
+            .arg("--log")
+            .arg(format!("level=20,file={}", self.log_file().display()))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let mut child = command.spawn().expect("swtpm is installed");
+        let control = ("127.0.0.1", ports.control());
+        await_that("swtpm", || {
+            let ended = child.try_wait().expect("a child can be waited for");
+            assert!(ended.is_none(), "swtpm does not start: {}", self.log());
+            TcpStream::connect(control).is_ok()
+        });
+        self.child = Some(child);
+    }
+
+    /// A power cut: it had no time to write down what it does when it is shut down.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        self.kill();
+        self.start();
+    }
+
+    /// Its machine is shut down in order, and started again.
+    #[track_caller]
+    pub fn reboot(&mut self) {
+        self.tool("shutdown --clear");
+        self.restart();
+    }
+
+    /// Its machine goes to sleep; [`start_as`](Self::start_as) wakes it up.
+    #[track_caller]
+    pub fn suspend(&mut self) {
+        self.tool("shutdown");
+        self.kill();
+    }
+
+    /// It forgets everything, as if it were another one. It has no power while it does.
+    pub fn lose_state(&mut self) {
+        self.kill();
+        let state = self.state();
+        if state.exists() {
+            fs::remove_dir_all(&state).expect("the test's folder is ours");
+        }
+        fs::create_dir(&state).expect("the test's folder can be written to");
+    }
+
+    /// Whether it has power.
+    pub fn is_on(&self) -> bool {
+        self.child.is_some()
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder().join("tpm-state")
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder().join("swtpm.log")
+    }
+
+    fn log(&self) -> String {
+        let log = fs::read(self.log_file()).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
     }
 }
 
@@ -127,50 +384,73 @@ impl Drop for Swtpm {
     }
 }
 
-/// Two ports in a row, that of the control channel being the second: below those that the system gives
-/// to clients.
-fn free_ports() -> u16 {
-    let seed = fs::read("/proc/sys/kernel/random/uuid").expect("Linux has random numbers");
-    let number = seed.iter().fold(0_u32, |sum, &byte| {
-        sum.wrapping_mul(31).wrapping_add(u32::from(byte))
-    });
-    10_000 + u16::try_from(number % 10_000).expect("it is below 10,000") * 2
+fn tcti_file(folder: &Path) -> PathBuf {
+    folder.join("tcti")
 }
 
-fn start(folder: &Path, port: u16) -> Option<Child> {
-    for port in [port, port + 1] {
-        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok()?;
+#[track_caller]
+fn number(text: &str) -> u32 {
+    let text = text.trim();
+    let read = match text.strip_prefix("0x") {
+        Some(hex) => u32::from_str_radix(hex, 16),
+        None => text.parse(),
+    };
+    read.unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_state_lasts_until_it_is_lost() {
+        let mut tpm = Swtpm::new();
+        tpm.make_storage_root();
+        tpm.assert_nothing_left();
+        tpm.restart();
+        let persistent = tpm.tool("getcap handles-persistent");
+        assert_eq!(persistent.trim(), "- 0x81000001");
+        tpm.lose_state();
+        assert!(!tpm.is_on());
+        tpm.start();
+        assert_eq!(tpm.tool("getcap handles-persistent"), "");
     }
-    let mut child = Command::new("swtpm")
-        .args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear"])
-        .arg("--tpmstate")
-        .arg(format!("dir={},mode=0600", folder.join("state").display()))
-        .arg("--server")
-        .arg(format!("type=tcp,port={port},bindaddr=127.0.0.1"))
-        .arg("--ctrl")
-        .arg(format!("type=tcp,port={},bindaddr=127.0.0.1", port + 1))
-        .arg("--log")
-        .arg(format!("level=20,file={}", log_file(folder).display()))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("swtpm is installed");
-    let mut ended = false;
-    await_that("swtpm", || {
-        ended = child
-            .try_wait()
-            .expect("a child can be waited for")
-            .is_some();
-        ended || TcpStream::connect((Ipv4Addr::LOCALHOST, port + 1)).is_ok()
-    });
-    (!ended).then_some(child)
-}
 
-fn log_file(folder: &Path) -> PathBuf {
-    folder.join("swtpm.log")
-}
+    #[test]
+    fn what_is_left_is_seen() {
+        let mut tpm = Swtpm::new();
+        tpm.tool("createprimary -Q -C o -c primary.ctx");
+        tpm.tool("startauthsession --policy-session -S session.ctx");
+        let left = tpm.left();
+        assert_eq!(left.objects, [0x8000_0000]);
+        assert_eq!(left.loaded_sessions.len() + left.saved_sessions.len(), 1);
+        tpm.reboot();
+        tpm.assert_nothing_left();
+        tpm.tool("createprimary -Q -C o -c primary.ctx");
+        tpm.suspend();
+        tpm.start_as(Startup::State);
+        tpm.tool("getrandom 1 --hex");
+    }
 
-fn log(folder: &Path) -> String {
-    fs::read_to_string(log_file(folder)).unwrap_or_default()
+    #[test]
+    fn a_power_cut_after_a_key_that_counts_is_a_failure() {
+        let mut tpm = Swtpm::new();
+        tpm.set_up_lockout(5, 1000);
+        tpm.make_storage_root();
+        tpm.make_key("ecc256:null:null", "|sign", "right", 0x8100_0011);
+        let sign = |tpm: &Swtpm, auth: &str| {
+            fs::write(tpm.folder().join("message"), "message").unwrap();
+            tpm.try_tool(&format!(
+                "sign -Q -c 0x81000011 -p {auth} -g sha256 -o signature message"
+            ))
+        };
+        sign(&tpm, "right").success();
+        assert_eq!((tpm.lockout().failures, tpm.lockout().most), (0, 5));
+        tpm.restart();
+        assert_eq!(tpm.lockout().failures, 1);
+        sign(&tpm, "wrong").failure();
+        assert_eq!(tpm.lockout().failures, 2);
+        tpm.unlock();
+        assert_eq!(tpm.lockout().failures, 0);
+    }
 }
