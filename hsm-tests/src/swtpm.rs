@@ -243,8 +243,8 @@ impl Swtpm {
         let text = self.tool("getcap properties-variable");
         let value = |name: &str| {
             let lines = text.lines().map(str::trim);
-            let found = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            number(found.last().unwrap_or_else(|| panic!("no {name}: {text}")))
+            let mut found = lines.filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            number(found.next().unwrap_or_else(|| panic!("no {name}: {text}")))
         };
         Lockout {
             locked: value("inLockout") == 1,
