@@ -75,6 +75,12 @@ impl RefusedSecrets {
         }
     }
 
+    /// Whether there is anything to remember of `device`. To ask costs no lock, and leaves no file.
+    #[cfg(feature = "tpm")]
+    pub(crate) fn knows(&self, device: &str) -> bool {
+        fs::symlink_metadata(self.folder.join(file_name(device))).is_ok()
+    }
+
     fn open_folder(&self) -> io::Result<File> {
         let open = || open_private(rustix::fs::CWD, &self.folder, OFlags::DIRECTORY);
         match open() {

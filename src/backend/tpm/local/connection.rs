@@ -42,10 +42,6 @@ impl Connection {
     }
 
     /// How it was reached.
-    #[expect(
-        dead_code,
-        reason = "what is left behind is going to be recorded by it"
-    )]
     pub fn access(&self) -> &Access {
         &self.access
     }

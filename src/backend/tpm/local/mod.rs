@@ -1,5 +1,10 @@
 //! A TPM, spoken to by this process through libtss2.
 
+#[expect(
+    dead_code,
+    reason = "signatures do not ask by it yet; new keys and hierarchies are going to"
+)]
+mod auth;
 mod connection;
 mod key;
 mod public;
