@@ -29,6 +29,7 @@ pub struct Swtpm {
     ports: Ports,
     /// None while it has no power.
     child: Option<Child>,
+    manager: Option<ResourceManager>,
 }
 
 /// What a TPM is told when it has power again (TPM 2.0 Part 1, section 12.2.3).
@@ -75,8 +76,28 @@ impl Swtpm {
     /// [`tcti_in`](Self::tcti_in).
     pub fn at(folder: &Path) -> Self {
         let tpm = Self::within(Folder::Tests(folder.to_owned()));
-        fs::write(tcti_file(folder), tpm.tcti()).expect("the test's folder can be written to");
+        tpm.tell();
         tpm
+    }
+
+    /// The same behind a resource manager, in [its surroundings](ResourceManager::surroundings): all that
+    /// uses the TPM from then on does so through that.
+    pub fn managed(folder: &Path) -> Self {
+        let mut tpm = Self::at(folder);
+        tpm.manager = Some(ResourceManager::start(folder, tpm.tcti()));
+        tpm.tell();
+        tpm
+    }
+
+    /// The resource manager before it.
+    #[track_caller]
+    pub fn manager(&mut self) -> &mut ResourceManager {
+        self.manager.as_mut().expect("it is managed")
+    }
+
+    fn tell(&self) {
+        let written = fs::write(tcti_file(self.folder()), self.tcti());
+        written.expect("the test's folder can be written to");
     }
 
     /// How libtss2 reaches the one in a test's folder.
@@ -89,6 +110,7 @@ impl Swtpm {
             folder,
             ports: Ports::claim(),
             child: None,
+            manager: None,
         };
         tpm.lose_state();
         tpm.start();
@@ -97,17 +119,20 @@ impl Swtpm {
 
     /// How libtss2 reaches it.
     pub fn tcti(&self) -> String {
+        if self.manager.is_some() {
+            return ResourceManager::TCTI.to_owned();
+        }
         format!("swtpm:host=127.0.0.1,port={}", self.ports.commands())
     }
 
     /// How keystead does.
     pub fn access(&self) -> Access {
-        Access {
-            tcti: self.tcti(),
-            state: Some(self.folder().join("keystead")),
-            plain_auth: false,
-            timeout: Duration::from_secs(30),
-        }
+        access(self.folder(), self.tcti())
+    }
+
+    /// How keystead reaches the one in a test's folder.
+    pub fn access_in(folder: &Path) -> Access {
+        access(folder, Self::tcti_in(folder))
     }
 
     /// A folder that lasts as long.
@@ -128,6 +153,9 @@ impl Swtpm {
 
     /// Has a program find it by the environment.
     pub fn configure<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        if let Some(manager) = &self.manager {
+            manager.configure(command);
+        }
         command
             .env("TPM2TOOLS_TCTI", self.tcti())
             .env("TPM2OPENSSL_TCTI", self.tcti())
@@ -253,9 +281,11 @@ impl Swtpm {
         }
     }
 
-    /// What is in it, beside persistent objects. The view itself leaves nothing.
+    /// What is in it, beside persistent objects. The view itself leaves nothing. A resource manager has a
+    /// view of its own for each.
     #[track_caller]
     pub fn left(&self) -> Left {
+        assert!(self.manager.is_none(), "it is managed");
         let handles = |kind: &str| {
             let text = self.tool(&format!("getcap handles-{kind}"));
             let lines = text.lines().filter_map(|line| line.strip_prefix("- "));
@@ -274,8 +304,11 @@ impl Swtpm {
         assert_eq!(self.left(), Left::default());
     }
 
-    /// Takes its power away.
+    /// Takes its power away, and its resource manager's.
     pub fn kill(&mut self) {
+        if let Some(manager) = &mut self.manager {
+            manager.stop();
+        }
         if let Some(mut child) = self.child.take() {
             // It may have ended by itself.
             let _ = child.kill();
@@ -320,6 +353,9 @@ impl Swtpm {
             TcpStream::connect(control).is_ok()
         });
         self.child = Some(child);
+        if let Some(manager) = &mut self.manager {
+            manager.start_again();
+        }
     }
 
     /// A power cut: it had no time to write down what it does when it is shut down.
@@ -381,6 +417,15 @@ impl Default for Swtpm {
 impl Drop for Swtpm {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+fn access(folder: &Path, tcti: String) -> Access {
+    Access {
+        tcti,
+        state: Some(folder.join("keystead")),
+        plain_auth: false,
+        timeout: Duration::from_secs(30),
     }
 }
 

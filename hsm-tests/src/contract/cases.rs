@@ -31,10 +31,11 @@ const WRONG_PIN_TWICE: &str = "a wrong PIN is not tried twice";
 const LOCKS: &str = "a locked PIN is told";
 const REMOVED: &str = "it goes away and comes back";
 const WRONG_PIN: &str = "a wrong PIN is told";
+const SHARED: &str = "several have keys open at once";
 
 /// The names of all findings that there may be.
 pub(super) fn names() -> Vec<String> {
-    let mut names: Vec<String> = [MAKES, WRONG_PIN, WRONG_PIN_TWICE, LOCKS, REMOVED]
+    let mut names: Vec<String> = [MAKES, WRONG_PIN, WRONG_PIN_TWICE, LOCKS, REMOVED, SHARED]
         .map(str::to_owned)
         .into();
     for kind in Kind::ALL {
@@ -114,7 +115,7 @@ impl<B: Bench> Case<B> {
     pub fn makes() -> Self {
         Self::whole(|bench, folder| {
             let workshop = bench.workshop();
-            let result = workshop.map(|workshop| making::every_kind(workshop, B::PIN, folder));
+            let result = workshop.map(|mut workshop| making::every_kind(&mut *workshop, folder));
             vec![finding(MAKES, result)]
         })
     }
@@ -122,15 +123,25 @@ impl<B: Bench> Case<B> {
     /// Messages of any length, in any order of keys.
     pub fn messages() -> Self {
         Self::whole(|mut bench, folder| {
+            let shared = bench.is_shared();
+            let messages = [0, 1, 63, 64, 65, 70_000].map(|len| vec![0xA5; len]);
             let kinds = [Kind::P256, Kind::Rsa2048];
-            let mut signers = kinds.map(|kind| put_and_open(&mut bench, kind, folder));
-            for len in [0, 1, 63, 64, 65, 70_000] {
-                let message = vec![0xA5; len];
-                for signer in &mut signers {
-                    check(signer, &message);
+            if shared.is_ok() {
+                let mut signers = kinds.map(|kind| put_and_open(&mut bench, kind, folder));
+                for message in &messages {
+                    for signer in &mut signers {
+                        check(signer, message);
+                    }
+                }
+            } else {
+                for kind in kinds {
+                    let mut signer = put_and_open(&mut bench, kind, folder);
+                    messages
+                        .iter()
+                        .for_each(|message| check(&mut signer, message));
                 }
             }
-            Vec::new()
+            vec![finding(SHARED, shared)]
         })
     }
 
@@ -142,22 +153,27 @@ impl<B: Bench> Case<B> {
             bench
                 .put(kind, &file)
                 .unwrap_or_else(|error| panic!("{error}"));
-            let refuse = |bench: &B| match bench.open(kind, "98765432") {
-                Ok(_) => panic!("it opens with a wrong PIN"),
-                Err(refusal) => refusal,
-            };
-            let Refusal { concerns_pin, text } = refuse(&bench);
-            assert!(concerns_pin, "{text}");
-            let again = refuse(&bench);
-            assert!(again.concerns_pin, "{}", again.text);
-            let is_remembered = again.text.contains("not tried again");
+            let mut refusals = Vec::new();
+            for _ in 0..2 {
+                match bench.open(kind, "98765432") {
+                    Ok(_) => {
+                        let opens = Err("it opens with a wrong PIN".to_owned());
+                        return [WRONG_PIN, WRONG_PIN_TWICE]
+                            .map(|name| finding(name, opens.clone()))
+                            .into();
+                    }
+                    Err(Refusal { concerns_pin, text }) => {
+                        assert!(concerns_pin, "{text}");
+                        refusals.push(text);
+                    }
+                }
+            }
             check(&mut open(&bench, kind), MESSAGE);
+            let again = refusals.swap_remove(1);
+            let is_remembered = again.contains("not tried again");
             vec![
                 finding(WRONG_PIN, Ok(())),
-                finding(
-                    WRONG_PIN_TWICE,
-                    is_remembered.then_some(()).ok_or(again.text),
-                ),
+                finding(WRONG_PIN_TWICE, is_remembered.then_some(()).ok_or(again)),
             ]
         })
     }
@@ -203,18 +219,27 @@ impl<B: Bench> Case<B> {
     /// Several threads, each with a signer of its own.
     pub fn threads() -> Self {
         Self::whole(|mut bench, folder| {
+            let shared = bench.is_shared();
             let mut signers = vec![put_and_open(&mut bench, Kind::P256, folder)];
-            signers.extend((0..3).map(|_| open(&bench, Kind::P256)));
+            match &shared {
+                Ok(()) => signers.extend((0..3).map(|_| open(&bench, Kind::P256))),
+                Err(_) => signers.clear(),
+            }
+            let mut signers = signers.into_iter();
             thread::scope(|scope| {
-                for (number, signer) in signers.iter_mut().enumerate() {
+                for number in 0..4 {
+                    let (signer, bench) = (signers.next(), &bench);
                     scope.spawn(move || {
+                        // Who comes second waits until the first has gone.
+                        let mut signer = signer.unwrap_or_else(|| open(bench, Kind::P256));
                         for round in 0..10 {
-                            check(signer, format!("thread {number}, round {round}").as_bytes());
+                            let message = format!("thread {number}, round {round}");
+                            check(&mut signer, message.as_bytes());
                         }
                     });
                 }
             });
-            Vec::new()
+            vec![finding(SHARED, shared)]
         })
     }
 
@@ -222,20 +247,25 @@ impl<B: Bench> Case<B> {
     pub fn processes() -> Self {
         Self {
             whole: |mut bench, folder| {
-                let mut signer = put_and_open(&mut bench, Kind::P256, folder);
+                let shared = bench.is_shared();
+                let signer = put_and_open(&mut bench, Kind::P256, folder);
+                let mut signer = shared.is_ok().then_some(signer);
                 let start = |number| {
                     let mut part = alone::part(&format!("process {number}"));
                     part.stdin(Stdio::null()).stdout(Stdio::null());
                     part.spawn().expect("a process can be started")
                 };
                 let processes: Vec<Child> = (0..4).map(start).collect();
-                check(&mut signer, MESSAGE);
+                if let Some(signer) = &mut signer {
+                    check(signer, MESSAGE);
+                }
                 for mut process in processes {
                     let status = process.wait().expect("it is our process");
                     assert!(status.success(), "{status}");
                 }
+                let mut signer = signer.unwrap_or_else(|| open(&bench, Kind::P256));
                 check(&mut signer, MESSAGE);
-                Vec::new()
+                vec![finding(SHARED, shared)]
             },
             part: |bench, part| {
                 let mut signer = open(bench, Kind::P256);

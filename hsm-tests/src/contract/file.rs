@@ -63,7 +63,7 @@ impl Bench for Files {
         })
     }
 
-    fn workshop(&self) -> Result<Workshop, String> {
+    fn workshop(&self) -> Result<Box<dyn Workshop>, String> {
         Err("a file is no token".to_owned())
     }
 

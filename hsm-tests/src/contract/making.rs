@@ -1,103 +1,56 @@
-//! Keys that keystead makes in a token, with their certificates beside them.
+//! Keys that keystead makes in a device.
 
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use keystead::backend::pkcs11::{
-    GenerateKey, KeyAlgorithm, Leaf, OpenKey, OpenedKey, PinRole, StoreCertificate, Tokens, Uri,
-};
+use keystead::backend::BoxedSigner;
 use keystead::ca::{Authority, KeyType, Template, Usage, Validity};
 use keystead::core::key::Signer as _;
 
-use super::Workshop;
-use super::key;
+use super::key::{self, Kind};
 use crate::lab::now;
-use crate::operator::Stored;
+
+/// A device in which keys are made.
+pub trait Workshop {
+    /// The kinds of keys that are made in it.
+    fn kinds(&self) -> &[Kind];
+
+    /// Makes a key, and gives the public one, a DER `SubjectPublicKeyInfo`.
+    fn make(&mut self, kind: Kind) -> Vec<u8>;
+
+    /// Opens the key of a kind that was made, in every way that leads to it; its certificate is known.
+    fn open(&mut self, kind: Kind, certificate: &[u8]) -> Vec<BoxedSigner>;
+}
 
 const MESSAGE: &[u8] = b"what is to be signed";
 
-/// Makes a key of each kind, stores a certificate for it, and signs with it: found by its own URI, and
-/// by its certificate's. OpenSSL judges.
-pub fn every_kind(workshop: Workshop, pin: &str, folder: &Path) {
-    let Workshop { mut tokens, uri } = workshop;
+/// Makes a key of each kind, and a certificate for it, and signs with it. OpenSSL judges.
+pub fn every_kind(workshop: &mut dyn Workshop, folder: &Path) {
     let hours = |hours: u64| Validity::starting(now(), Duration::from_secs(hours * 3600));
     let name = "CN=Workshop".parse().expect("a distinguished name");
     let mut authority =
         Authority::new_in_memory(name, KeyType::P256, hours(2)).expect("an authority can be made");
-    for algorithm in [
-        KeyAlgorithm::P256,
-        KeyAlgorithm::P384,
-        KeyAlgorithm::P521,
-        KeyAlgorithm::Rsa(2048),
-    ] {
-        let label = format!("{algorithm:?}").replace(['(', ')'], "");
-        let request = GenerateKey {
-            uri: parse(&format!("{uri};object=made-{label}")),
-            algorithm,
-            allow_duplicate: false,
-            role: PinRole::User,
-        };
-        let mut operator = Stored::new(pin);
-        let made = tokens
-            .generate(&request, &mut operator)
-            .unwrap_or_else(|error| panic!("{label}: {error}"));
-        let public_key = folder.join(format!("{label}.public.der"));
-        fs::write(&public_key, &made.public_key).expect("the test's folder can be written to");
+    for kind in workshop.kinds().to_vec() {
+        let made = workshop.make(kind);
+        let public_key = folder.join(format!("{kind}.public.der"));
+        fs::write(&public_key, &made).expect("the test's folder can be written to");
 
-        let subject = format!("CN={label}").parse().expect("a distinguished name");
+        let subject = format!("CN={kind}").parse().expect("a distinguished name");
         let template = Template::new(Usage::Client, subject, hours(1));
-        let certificate = authority
-            .certify(&template, &made.public_key)
-            .expect("the key is one that is certified");
-        let store = StoreCertificate {
-            key: made.uri.clone(),
-            certificate: certificate.clone(),
-            replace: false,
-            role: PinRole::User,
-        };
-        let stored = tokens
-            .store(&store, &mut operator)
-            .unwrap_or_else(|error| panic!("{label}: {error}"));
+        let certificate = authority.certify(&template, &made);
+        let certificate = certificate.expect("the key is one that is certified");
 
-        let by_key = open(&mut *tokens, Some(made.uri), Leaf::None, pin);
-        let by_certificate = open(&mut *tokens, None, Leaf::Token(Box::new(stored)), pin);
-        // Others of the token may follow.
-        let leaf = by_certificate.certificates.first();
-        assert!(leaf == Some(&certificate), "{label}");
-        for mut opened in [by_key, by_certificate] {
-            assert_eq!(opened.signer.public_key(), made.public_key, "{label}");
-            let scheme = opened.signer.key().roles_anywhere_scheme();
+        for mut signer in workshop.open(kind, &certificate) {
+            assert_eq!(signer.public_key(), made, "{kind}");
+            let scheme = signer.key().roles_anywhere_scheme();
             let mut signature = [0; 512];
-            let len = opened
-                .signer
+            let len = signer
                 .sign(scheme, MESSAGE, &mut signature)
-                .unwrap_or_else(|error| panic!("{label}: {error}"));
-            key::verify_by(
-                folder,
-                &["-keyform", "DER", "-verify"],
-                &public_key,
-                scheme,
-                MESSAGE,
-                &signature[..len],
-            );
+                .unwrap_or_else(|error| panic!("{kind}: {error}"));
+            let how = ["-keyform", "DER", "-verify"];
+            let signature = &signature[..len];
+            key::verify_by(folder, &how, &public_key, scheme, MESSAGE, signature);
         }
     }
-}
-
-#[track_caller]
-fn parse(uri: &str) -> Uri {
-    uri.parse().expect("the test's URIs are ones")
-}
-
-#[track_caller]
-fn open(tokens: &mut dyn Tokens, key: Option<Uri>, leaf: Leaf, pin: &str) -> OpenedKey {
-    let request = OpenKey {
-        key,
-        leaf,
-        require_hardware: false,
-    };
-    tokens
-        .open(&request, Box::new(Stored::new(pin)))
-        .unwrap_or_else(|error| panic!("{error}"))
 }

@@ -17,11 +17,11 @@ mod token;
 use std::path::Path;
 
 use keystead::backend::BoxedSigner;
-use keystead::backend::pkcs11::Tokens;
 
 pub use self::cases::{Case, Finding};
 pub use self::file::Files;
 pub use self::key::Kind;
+pub use self::making::Workshop;
 pub use self::nss::Nss;
 pub use self::p11_kit::{Client, Proxy};
 pub use self::piv::{OpenSc, Ykcs11, Ykcs11InSigner};
@@ -29,11 +29,11 @@ pub use self::softhsm::{Direct, InSigner};
 use crate::alone::{Surroundings, alone_as, my_part};
 
 /// A device with keys in it.
-pub trait Bench: Sized {
+pub trait Bench: Sized + Sync {
     /// What it cannot do: names of findings, each with the reason.
     const LIMITS: &'static [(&'static str, &'static str)];
 
-    /// The PIN that opens its keys.
+    /// What opens its keys: a PIN, a password, an auth value; empty if nothing is needed.
     const PIN: &'static str;
 
     /// What is around the process that uses it.
@@ -57,11 +57,19 @@ pub trait Bench: Sized {
     /// [`Refusal`].
     fn open(&self, kind: Kind, pin: &str) -> Result<BoxedSigner, Refusal>;
 
+    /// Whether several can have its keys open at the same time, not just one after the other.
+    ///
+    /// # Errors
+    /// Why not.
+    fn is_shared(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// What keystead makes keys in.
     ///
     /// # Errors
     /// Why it makes none in this device.
-    fn workshop(&self) -> Result<Workshop, String>;
+    fn workshop(&self) -> Result<Box<dyn Workshop>, String>;
 
     /// Has the device lock its PIN.
     ///
@@ -77,13 +85,6 @@ pub trait Bench: Sized {
 
     /// Puts it back.
     fn insert(&mut self);
-}
-
-/// A token in which keys are made.
-pub struct Workshop {
-    pub tokens: Box<dyn Tokens>,
-    /// The token's URI.
-    pub uri: String,
 }
 
 /// Why a key does not open.

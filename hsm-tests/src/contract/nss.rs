@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use keystead::backend::BoxedSigner;
 use keystead::backend::pkcs11::Local;
 
-use super::{Bench, Kind, Refusal, Workshop, token};
+use super::token::{self, TokenWorkshop};
+use super::{Bench, Kind, Refusal, Workshop};
 use crate::alone::Surroundings;
 use crate::p11_kit;
 use crate::program::{self, run};
@@ -107,12 +108,10 @@ impl Bench for Nss {
         token::open(p11_kit::proxy(), &self.0, None, Some(&certificate), pin)
     }
 
-    fn workshop(&self) -> Result<Workshop, String> {
+    fn workshop(&self) -> Result<Box<dyn Workshop>, String> {
         let tokens = Local::new(token::access(p11_kit::proxy(), &self.0));
-        Ok(Workshop {
-            tokens: Box::new(tokens),
-            uri: TOKEN.to_owned(),
-        })
+        let workshop = TokenWorkshop::new(tokens, TOKEN, Self::PIN);
+        Ok(Box::new(workshop))
     }
 
     fn lock_pin(&mut self) -> Result<(), String> {

@@ -53,8 +53,8 @@ impl Bench for Client {
         self.tokens.open(p11_kit::client(), kind, pin)
     }
 
-    fn workshop(&self) -> Result<Workshop, String> {
-        Ok(self.tokens.workshop(p11_kit::client()))
+    fn workshop(&self) -> Result<Box<dyn Workshop>, String> {
+        Ok(Box::new(self.tokens.workshop(p11_kit::client())))
     }
 
     fn lock_pin(&mut self) -> Result<(), String> {
@@ -103,8 +103,8 @@ impl Bench for Proxy {
         self.0.open(p11_kit::proxy(), kind, pin)
     }
 
-    fn workshop(&self) -> Result<Workshop, String> {
-        Ok(self.0.workshop(p11_kit::proxy()))
+    fn workshop(&self) -> Result<Box<dyn Workshop>, String> {
+        Ok(Box::new(self.0.workshop(p11_kit::proxy())))
     }
 
     fn lock_pin(&mut self) -> Result<(), String> {

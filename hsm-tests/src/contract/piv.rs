@@ -138,7 +138,7 @@ macro_rules! bench {
                 token::open_by(tokens, Some(&uri(kind)), None, pin)
             }
 
-            fn workshop(&self) -> Result<Workshop, String> {
+            fn workshop(&self) -> Result<Box<dyn Workshop>, String> {
                 Err(IN_SLOTS.to_owned())
             }
 

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use keystead::backend::BoxedSigner;
 use keystead::backend::isolated::{Isolated, Starter};
-use keystead::backend::pkcs11::Local;
+use keystead::backend::pkcs11::{Local, Tokens as Pkcs11};
 
-use super::{Bench, Kind, Refusal, Workshop, token};
+use super::token::{self, TokenWorkshop};
+use super::{Bench, Kind, Refusal, Workshop};
 use crate::alone::Surroundings;
 use crate::program;
 use crate::softhsm::{CONFIGURATION, MODULE, PIN, SoftHsm, configuration};
@@ -60,12 +61,8 @@ impl Tokens {
         token::open(module, &self.folder, Some(&uri(kind)), None, pin)
     }
 
-    pub fn workshop(&self, module: impl Into<PathBuf>) -> Workshop {
-        let tokens = Local::new(token::access(module, &self.folder));
-        Workshop {
-            tokens: Box::new(tokens),
-            uri: format!("pkcs11:token={LABEL}"),
-        }
+    pub fn workshop(&self, module: impl Into<PathBuf>) -> TokenWorkshop {
+        workshop(Local::new(token::access(module, &self.folder)))
     }
 
     /// More wrong PINs than any card takes.
@@ -94,6 +91,10 @@ impl Tokens {
         fs::remove_dir_all(&place).expect("the folder is ours");
         fs::rename(self.folder.join("tokens.aside"), place).expect("the folder is ours");
     }
+}
+
+fn workshop(tokens: impl Pkcs11 + 'static) -> TokenWorkshop {
+    TokenWorkshop::new(tokens, &format!("pkcs11:token={LABEL}"), PIN)
 }
 
 fn uri(kind: Kind) -> String {
@@ -126,8 +127,8 @@ impl Bench for Direct {
         self.0.open(MODULE, kind, pin)
     }
 
-    fn workshop(&self) -> Result<Workshop, String> {
-        Ok(self.0.workshop(MODULE))
+    fn workshop(&self) -> Result<Box<dyn Workshop>, String> {
+        Ok(Box::new(self.0.workshop(MODULE)))
     }
 
     fn lock_pin(&mut self) -> Result<(), String> {
@@ -180,11 +181,8 @@ impl Bench for InSigner {
         token::open_by(self.tokens(), Some(&uri(kind)), None, pin)
     }
 
-    fn workshop(&self) -> Result<Workshop, String> {
-        Ok(Workshop {
-            tokens: Box::new(self.tokens()),
-            ..self.0.workshop(MODULE)
-        })
+    fn workshop(&self) -> Result<Box<dyn Workshop>, String> {
+        Ok(Box::new(workshop(self.tokens())))
     }
 
     fn lock_pin(&mut self) -> Result<(), String> {
