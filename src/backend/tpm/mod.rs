@@ -7,6 +7,7 @@
 pub mod code;
 mod device;
 mod error;
+pub mod key_file;
 mod local;
 mod uri;
 
