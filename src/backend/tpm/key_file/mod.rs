@@ -17,6 +17,7 @@ pub use self::policy::{PcrBank, PolicyCommand, PolicyStep, SignedPolicy};
 use super::error::TpmError;
 use super::uri::SaltKey;
 use crate::backend::pem;
+use crate::core::text::Hex;
 
 /// The label of its PEM block.
 const LABEL: &str = "TSS2 PRIVATE KEY";
@@ -150,10 +151,7 @@ impl KeyFile {
             .map_err(|error| KeyFileError::new(format!("it cannot be encoded: {error}")))?;
         let mut text = String::new();
         if let Some(name) = &self.parent_name {
-            text.push_str(PARENT_NAME);
-            text.push(' ');
-            text.extend(name.iter().map(|byte| format!("{byte:02x}")));
-            text.push('\n');
+            text = format!("{PARENT_NAME} {}\n", Hex(name));
         }
         text.push_str(&block);
         Ok(text)
