@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use keystead::backend::isolated::{Isolated, Starter, serve};
+use keystead::backend::isolated::{ChannelError, Isolated, Starter, Worker};
 use keystead::backend::pkcs11::{
     Access, FoundCertificate, GenerateKey, GeneratedKey, Inventory, Leaf, Notice, OpenKey,
     OpenedKey, Operator, PinRequest, PinRole, PinState, StoreCertificate, TokenError, TokenName,
@@ -18,15 +18,19 @@ use keystead::core::key::{KeyKind, Scheme, SignError, Signer};
 /// What each side says first.
 static GREETING: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let (mut said, output) = io::pipe().expect("there are pipes");
-    serve(nothing(), output.into(), |_| Pretended).expect("the end is no error");
+    serve(nothing(), output.into()).expect("the end is no error");
     let mut greeting = Vec::new();
     said.read_to_end(&mut greeting).expect("pipes can be read");
     greeting
 });
 
+fn serve(input: OwnedFd, output: OwnedFd) -> Result<(), ChannelError> {
+    Worker::new(input, output).tokens(|_| Pretended).serve()
+}
+
 /// What a worker hears after the greeting.
 pub fn isolated_request(data: &[u8]) {
-    if let Err(error) = serve(saying(data), nothing(), |_| Pretended) {
+    if let Err(error) = serve(saying(data), nothing()) {
         assert!(!error.to_string().is_empty());
     }
 }

@@ -8,7 +8,7 @@ pub mod chain;
 pub(crate) mod ecdsa;
 #[cfg(feature = "file")]
 pub mod file;
-#[cfg(feature = "pkcs11")]
+#[cfg(any(feature = "pkcs11", feature = "tpm"))]
 pub mod isolated;
 pub(crate) mod pem;
 #[cfg(feature = "pkcs11")]

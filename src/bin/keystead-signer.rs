@@ -1,4 +1,5 @@
-//! The program `keystead-signer`: loads PKCS#11 modules for `keystead`, which starts it.
+//! The program `keystead-signer`: loads PKCS#11 modules, and libtss2 for TPMs, for `keystead`, which
+//! starts it.
 
 use std::env;
 use std::error::Error;
@@ -7,10 +8,18 @@ use std::process::{self, ExitCode};
 use std::thread;
 use std::time::Duration;
 
-use keystead::backend::isolated::{self, LAUNCHER, NotStarted, Pipes, WORKER};
-use keystead::backend::pkcs11::Local;
+use keystead::backend::isolated::{self, LAUNCHER, NotStarted, Pipes, WORKER, Worker};
+#[cfg(feature = "pkcs11")]
+use keystead::backend::pkcs11;
+#[cfg(feature = "tpm")]
+use keystead::backend::tpm;
 
-/// How long a worker whose client is gone may take to log out and end.
+#[cfg(not(any(feature = "pkcs11", feature = "tpm")))]
+compile_error!(
+    "keystead-signer serves tokens or TPMs: build it with the feature `pkcs11` or `tpm`"
+);
+
+/// How long a worker whose client is gone may take to log out, or to empty the TPM, and end.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
@@ -43,10 +52,15 @@ fn work(parent: u32) -> Result<(), Box<dyn Error>> {
     thread::spawn(move || {
         watch.wait();
         thread::sleep(FAREWELL);
-        // The module hangs, or its clean-up does: no exit handler of its own may run either.
+        // What it waits for hangs, or the clean-up of a module does: no exit handler of its own may run either.
         process::abort();
     });
-    Ok(isolated::serve(pipes.input, pipes.output, Local::new)?)
+    let worker = Worker::new(pipes.input, pipes.output);
+    #[cfg(feature = "pkcs11")]
+    let worker = worker.tokens(pkcs11::Local::new);
+    #[cfg(feature = "tpm")]
+    let worker = worker.tpm(tpm::Local::new);
+    Ok(worker.serve()?)
 }
 
 fn launch() -> Result<(), Box<dyn Error>> {

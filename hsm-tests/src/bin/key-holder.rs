@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hsm_tests::StoredPin;
-use keystead::backend::isolated::{Isolated, Launcher, Starter};
+use keystead::backend::isolated::{Environment, Isolated, Launcher, Starter};
 use keystead::backend::pkcs11::{Access, Leaf, OpenKey, Tokens as _};
 use keystead::core::key::{MAX_SIGNATURE_LEN, Signer as _};
 
@@ -28,10 +28,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         leaf: Leaf::None,
         require_hardware: false,
     };
-    let without: Vec<String> = arguments.collect();
+    let environment = Environment {
+        without: arguments.collect(),
+        ..Environment::default()
+    };
     let starter = match way.as_str() {
-        "direct" => Starter::direct(signer, &without),
-        _ => Starter::launcher(Launcher::start(&signer, &without)?),
+        "direct" => Starter::direct(signer, environment),
+        _ => Starter::launcher(Launcher::start(&signer, &environment)?),
     };
     let opened = Isolated::new(starter, access).open(&request, Box::new(StoredPin))?;
     let mut signer = opened.signer;

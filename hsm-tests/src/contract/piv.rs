@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use keystead::backend::BoxedSigner;
-use keystead::backend::isolated::{Isolated, Starter};
+use keystead::backend::isolated::{Environment, Isolated, Starter};
 use keystead::backend::pkcs11::{Access, Local};
 
 use super::{Bench, Kind, Refusal, Workshop, token};
@@ -107,7 +107,10 @@ fn uri(kind: Kind) -> String {
 }
 
 fn in_signer(access: Access) -> Isolated {
-    Isolated::new(Starter::direct(program::keystead_signer(), &[]), access)
+    Isolated::new(
+        Starter::direct(program::keystead_signer(), Environment::default()),
+        access,
+    )
 }
 
 macro_rules! bench {

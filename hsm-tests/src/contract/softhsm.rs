@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use keystead::backend::BoxedSigner;
-use keystead::backend::isolated::{Isolated, Starter};
+use keystead::backend::isolated::{Environment, Isolated, Starter};
 use keystead::backend::pkcs11::{Local, Tokens as Pkcs11};
 
 use super::token::{self, TokenWorkshop};
@@ -150,7 +150,7 @@ pub struct InSigner(Tokens);
 
 impl InSigner {
     fn tokens(&self) -> Isolated {
-        let starter = Starter::direct(program::keystead_signer(), &[]);
+        let starter = Starter::direct(program::keystead_signer(), Environment::default());
         Isolated::new(starter, token::access(MODULE, &self.0.folder))
     }
 }

@@ -18,9 +18,13 @@ use super::buffer::Buffer;
 /// The longest message, either way. A token with a thousand certificates needs a tenth of it.
 pub const MAX_MESSAGE_LEN: usize = 16 << 20;
 
-/// What each side says first: who it is, and the version of the messages that follow. Both programs
-/// are of one package, so that nothing but the same version has to be understood.
-const GREETING: &str = concat!("keystead-signer ", env!("CARGO_PKG_VERSION"), " 1\n");
+/// How the line begins that each side says first: who it is, and the version of the messages that
+/// follow. Both programs are of one package, so that nothing but the same version has to be understood.
+/// Then come the kinds of devices: those that a worker serves, that which a client wants.
+const GREETING: &str = concat!("keystead-signer ", env!("CARGO_PKG_VERSION"), " 2");
+
+/// The longest such line.
+const MAX_GREETING_LEN: usize = 128;
 
 const PREFIX: usize = size_of::<u32>();
 
@@ -30,6 +34,23 @@ pub type Deadline = Option<Instant>;
 /// The moment after this time.
 pub fn deadline_in(time: Duration) -> Deadline {
     Instant::now().checked_add(time)
+}
+
+/// The kinds of devices that the other side named, with blanks between them.
+#[derive(Debug)]
+pub struct Families(String);
+
+impl Families {
+    /// Whether this one is among them.
+    pub fn has(&self, family: &str) -> bool {
+        self.0.split(' ').any(|named| named == family)
+    }
+}
+
+impl fmt::Display for Families {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// One end of a conversation.
@@ -71,9 +92,14 @@ impl Channel {
     }
 
     /// Puts the greeting before the next message.
-    pub fn greet(&mut self) {
+    pub fn greet(&mut self, families: impl IntoIterator<Item = &'static str>) {
         self.outgoing.clear();
         self.outgoing.push(GREETING.as_bytes());
+        for family in families {
+            self.outgoing.push(b" ");
+            self.outgoing.push(family.as_bytes());
+        }
+        self.outgoing.push(b"\n");
     }
 
     /// Sends what [`Channel::greet`] left, without a message.
@@ -98,19 +124,21 @@ impl Channel {
     ///
     /// # Errors
     /// [`ChannelError::Greeting`] if it is none, or of another version.
-    pub fn expect_greeting(&mut self, deadline: Deadline) -> Result<(), ChannelError> {
+    pub fn expect_greeting(&mut self, deadline: Deadline) -> Result<Families, ChannelError> {
         loop {
             let filled = self.incoming.filled();
-            let filled = &filled[..filled.len().min(2 * GREETING.len())];
+            let filled = &filled[..filled.len().min(MAX_GREETING_LEN)];
             if let Some(end) = filled.iter().position(|&byte| byte == b'\n') {
-                if &filled[..=end] != GREETING.as_bytes() {
-                    let theirs = String::from_utf8_lossy(&filled[..end]).into_owned();
-                    return Err(ChannelError::Greeting(theirs));
-                }
+                let line = String::from_utf8_lossy(&filled[..end]).into_owned();
                 self.incoming.take(end + 1);
-                return Ok(());
+                return match line.strip_prefix(GREETING) {
+                    Some(families) if families.is_empty() || families.starts_with(' ') => {
+                        Ok(Families(families.trim_start().into()))
+                    }
+                    _ => Err(ChannelError::Greeting(line)),
+                };
             }
-            if filled.len() == 2 * GREETING.len() {
+            if filled.len() == MAX_GREETING_LEN {
                 return Err(ChannelError::Malformed);
             }
             self.fill(deadline)?;
@@ -254,6 +282,8 @@ pub enum ChannelError {
     Unspeakable,
     /// It is another program, or another version: what it said of itself.
     Greeting(String),
+    /// It does not serve this kind of device: the feature that it was built without.
+    Unbuilt(String),
     /// The system refuses.
     Io(io::Error),
 }
@@ -279,7 +309,12 @@ impl fmt::Display for ChannelError {
                 f,
                 "it calls itself `{}`, and this is `{}`: install both programs from one package",
                 crate::core::text::Printable(theirs),
-                GREETING.trim_end()
+                GREETING
+            ),
+            Self::Unbuilt(feature) => write!(
+                f,
+                "it was built without the feature `{}`",
+                crate::core::text::Printable(feature)
             ),
             Self::Io(error) => error.fmt(f),
         }
@@ -290,11 +325,13 @@ impl core::error::Error for ChannelError {}
 
 #[cfg(test)]
 mod tests {
+    use super::super::family::Family;
     use super::super::message::{ToClient, ToWorker};
     use super::*;
     use core::time::Duration;
     use proptest::collection::vec;
     use proptest::prelude::*;
+    use proptest::test_runner::TestCaseError;
     use std::fs::File;
     use std::io::Write as _;
     use std::thread;
@@ -319,6 +356,16 @@ mod tests {
         [&len, message].concat()
     }
 
+    fn hear_out<F: Family>(message: &[u8], piece: usize) -> Result<(), TestCaseError> {
+        let mut worker = hearing(message.to_vec(), piece);
+        while worker.receive::<ToWorker<'_, F>>(None).is_ok() {}
+        let mut client = hearing(message.to_vec(), piece);
+        while client.receive::<ToClient<'_, F>>(None).is_ok() {}
+        // What a length promises is not believed.
+        prop_assert!(client.incoming.capacity() <= 8192);
+        Ok(())
+    }
+
     proptest! {
         #[test]
         fn any_bytes_end_in_an_error(
@@ -327,12 +374,10 @@ mod tests {
             piece in 1..50_usize,
         ) {
             for message in [bytes.clone(), frame(len, &bytes)] {
-                let mut worker = hearing(message.clone(), piece);
-                while worker.receive::<ToWorker<'_>>(None).is_ok() {}
-                let mut client = hearing(message, piece);
-                while client.receive::<ToClient<'_>>(None).is_ok() {}
-                // What a length promises is not believed.
-                prop_assert!(client.incoming.capacity() <= 8192);
+                #[cfg(feature = "pkcs11")]
+                hear_out::<super::super::tokens::Pkcs11>(&message, piece)?;
+                #[cfg(feature = "tpm")]
+                hear_out::<super::super::tpm::Tpm>(&message, piece)?;
             }
         }
 
@@ -341,26 +386,24 @@ mod tests {
             len in 0..30_000_u16,
             piece in 1..9000_usize,
         ) {
-            let message: Vec<u8> = (0..len).map(|n| n.to_le_bytes()[0]).collect();
+            let message: String = ('a'..='z').cycle().take(len.into()).collect();
             let (mut there, output) = io::pipe().unwrap();
             let (input, _) = io::pipe().unwrap();
             let mut from = Channel::with_deadlines(input.into(), output.into()).unwrap();
-            from.greet();
+            from.greet(["pkcs11", "tpm"]);
             let deadline = deadline_in(Duration::from_secs(60));
-            from.send(&ToClient::Signature(&message), deadline).unwrap();
-            from.send(&ToClient::Signature(&message), deadline).unwrap();
+            from.send(&message, deadline).unwrap();
+            from.send(&message, deadline).unwrap();
             drop(from);
             let mut bytes = Vec::new();
             io::Read::read_to_end(&mut there, &mut bytes).unwrap();
             let mut to = hearing(bytes, piece);
-            to.expect_greeting(None).unwrap();
+            let families = to.expect_greeting(None).unwrap();
+            prop_assert!(families.has("pkcs11") && families.has("tpm") && !families.has("pkcs11 tpm"));
             for _ in 0..2 {
-                match to.receive(None) {
-                    Ok(ToClient::Signature(came)) => prop_assert_eq!(came, &message[..]),
-                    _ => prop_assert!(false),
-                }
+                prop_assert_eq!(to.receive::<&str>(None).unwrap(), &message);
             }
-            prop_assert!(matches!(to.receive::<ToClient<'_>>(None), Err(ChannelError::Closed)));
+            prop_assert!(matches!(to.receive::<&str>(None), Err(ChannelError::Closed)));
         }
     }
 
@@ -369,14 +412,13 @@ mod tests {
         let (there, output) = io::pipe().unwrap();
         let (input, _) = io::pipe().unwrap();
         let mut from = Channel::blocking(input.into(), output.into());
-        let long = std::vec![0; MAX_MESSAGE_LEN];
-        let sent = from.send(&ToClient::Signature(&long), None);
+        let long = "x".repeat(MAX_MESSAGE_LEN);
+        let sent = from.send(&long, None);
         assert!(matches!(sent, Err(ChannelError::TooLong)));
-        from.send(&ToClient::Signature(b"short"), None).unwrap();
+        from.send(&"short", None).unwrap();
         let nothing = File::options().write(true).open("/dev/null").unwrap();
         let mut to = Channel::blocking(there.into(), nothing.into());
-        let came: ToClient<'_> = to.receive(None).unwrap();
-        assert!(matches!(came, ToClient::Signature(b"short")));
+        assert_eq!(to.receive::<&str>(None).unwrap(), "short");
     }
 
     #[test]
@@ -385,10 +427,9 @@ mod tests {
         let (input, _here) = io::pipe().unwrap();
         let mut channel = Channel::with_deadlines(input.into(), output.into()).unwrap();
         let soon = deadline_in(Duration::from_millis(20));
-        let long = std::vec![0; 1 << 20];
-        let sent = channel.send(&ToClient::Signature(&long), soon);
+        let sent = channel.send(&"x".repeat(1 << 20), soon);
         assert!(matches!(sent, Err(ChannelError::TimedOut)));
-        let heard = channel.receive::<ToClient<'_>>(soon);
+        let heard = channel.receive::<&str>(soon);
         assert!(matches!(heard, Err(ChannelError::TimedOut)));
     }
 
@@ -399,8 +440,8 @@ mod tests {
         let mut from = Channel::blocking(input.into(), output.into());
         let nothing = File::options().write(true).open("/dev/null").unwrap();
         let mut to = Channel::blocking(there.into(), nothing.into());
-        from.send(&ToWorker::Pin(b"PIN-4711"), None).unwrap();
-        assert!(matches!(to.receive(None), Ok(ToWorker::Pin(b"PIN-4711"))));
+        from.send(&"PIN-4711", None).unwrap();
+        assert_eq!(to.receive::<&str>(None).unwrap(), "PIN-4711");
         assert!(from.outgoing.holds(b"4711") && to.incoming.holds(b"4711"));
         from.wipe();
         to.wipe();

@@ -132,6 +132,17 @@ pub fn end_with(parent: u32) -> Result<(), NotStarted> {
     Ok(())
 }
 
+/// Takes [`end_with`] back: what its device holds for a client that was killed has to be taken back
+/// first, and the pipes tell that the client is gone.
+///
+/// # Errors
+/// [`io::Error`] if the system refuses.
+pub fn outlive_parent() -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(None)?;
+    Ok(())
+}
+
 /// Why a worker or a launcher does not begin.
 #[derive(Debug)]
 pub enum NotStarted {
@@ -159,7 +170,7 @@ impl fmt::Display for NotStarted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ByHand => f.write_str(
-                "this program loads PKCS#11 modules for `keystead`, which starts it by itself; \
+                "this program speaks to tokens and TPMs for `keystead`, which starts it by itself; \
                  it is of no use by hand",
             ),
             Self::Orphan => f.write_str("the program that started it has ended"),

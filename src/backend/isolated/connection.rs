@@ -8,37 +8,29 @@ use std::sync::Arc;
 use std::{format, io};
 
 use super::channel::{Channel, ChannelError, Deadline, deadline_in};
+use super::family::{Answer, Family};
 use super::message::{Request, ToClient, ToWorker};
 use super::starter::{Process, Started, Starter};
-use crate::backend::pkcs11::{Access, Notice, Operator, TokenError};
 use crate::backend::secret::{Secret, SecretError};
 use crate::core::key::SignError;
 
 /// How long a worker may take to log out and end by itself.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// How long a token waits for a finger, and a PIN pad for a PIN, with time to spare: they give up by
-/// themselves.
-const TOUCH: Duration = Duration::from_secs(30);
-const PIN_PAD: Duration = Duration::from_secs(120);
-
-/// How long a token may look for primes: a small card takes minutes for a large key.
-const PRIMES: Duration = Duration::from_secs(600);
-
-/// The most questions and notices of one call. A module that asks more often asks forever.
+/// The most questions and notices of one call. A device that asks more often asks forever.
 const MAX_CALLBACKS: usize = 100;
 
 /// A worker that runs and waits for calls.
 #[derive(Debug)]
-pub struct Connection {
+pub struct Connection<F: Family> {
     channel: Option<Channel>,
     process: Box<dyn Process>,
-    access: Arc<Access>,
+    access: Arc<F::Access>,
 }
 
-impl Connection {
+impl<F: Family> Connection<F> {
     /// Starts a worker.
-    pub fn start(starter: &Starter, access: &Arc<Access>) -> Result<Self, Failure> {
+    pub fn start(starter: &Starter, access: &Arc<F::Access>) -> Result<Self, Failure> {
         let not_started = |error: io::Error| Failure {
             kind: FailureKind::NotStarted,
             reason: error.to_string(),
@@ -54,10 +46,14 @@ impl Connection {
             process,
             access: access.clone(),
         };
-        connection.exchange(|channel, deadline| {
-            channel.greet();
-            channel.send(&ToWorker::Setup(Cow::Borrowed(&**access)), *deadline)?;
-            channel.expect_greeting(*deadline)
+        connection.exchange(F::timeout(access), |channel, deadline| {
+            channel.greet([F::FEATURE]);
+            channel.send(&ToWorker::<F>::Setup(Cow::Borrowed(&**access)), *deadline)?;
+            if channel.expect_greeting(*deadline)?.has(F::FEATURE) {
+                Ok(())
+            } else {
+                Err(ChannelError::Unbuilt(F::FEATURE.into()))
+            }
         })?;
         Ok(connection)
     }
@@ -66,21 +62,21 @@ impl Connection {
     /// does not belong to the request.
     pub fn call<T>(
         &mut self,
-        request: Request<'_>,
-        operator: &mut dyn Operator,
-        take: impl FnOnce(ToClient<'_>) -> Option<T>,
+        request: Request<'_, F>,
+        operator: &mut (impl Answer<F> + ?Sized),
+        take: impl FnOnce(ToClient<'_, F>) -> Option<T>,
     ) -> Result<T, Failure> {
-        let more = match request {
-            Request::Generate(_) => PRIMES,
-            _ => Duration::ZERO,
+        let more = match &request {
+            Request::Open(request) => F::time_to_open(request),
+            Request::Sign { .. } => Duration::ZERO,
+            Request::Perform(task) => F::time_for(task),
         };
         let request = ToWorker::Do {
             person: operator.is_person(),
             request,
         };
-        let timeout = self.access.timeout;
-        self.exchange(|channel, deadline| {
-            *deadline = later(*deadline, more);
+        let time = F::timeout(&self.access).saturating_add(more);
+        self.exchange(time, |channel, deadline| {
             channel
                 .send(&request, *deadline)
                 .map_err(|error| match error {
@@ -89,20 +85,16 @@ impl Connection {
                 })?;
             for _ in 0..MAX_CALLBACKS {
                 match channel.receive(*deadline)? {
-                    ToClient::AskPin(request) => {
-                        let pin = operator.pin(&request);
+                    ToClient::Ask(question) => {
+                        let secret = operator.secret(&question);
                         // The login that follows has the whole time: a worker that is ended in it leaves a
                         // right PIN behind as refused.
-                        *deadline = deadline_in(timeout);
-                        give(channel, pin, *deadline)?;
+                        *deadline = deadline_in(time);
+                        give::<F>(channel, secret, *deadline)?;
                     }
                     ToClient::Notify(notice) => {
                         operator.notify(&notice);
-                        let patience = match notice {
-                            Notice::Touch(_) => TOUCH,
-                            Notice::PinPad(_) => PIN_PAD,
-                        };
-                        *deadline = later(deadline_in(timeout), patience);
+                        *deadline = deadline_in(time.saturating_add(F::patience(&notice)));
                     }
                     answer => return take(answer).ok_or(ChannelError::Malformed),
                 }
@@ -114,17 +106,18 @@ impl Connection {
     /// Runs a part of the conversation. If that fails, the worker is of no more use, and is ended.
     fn exchange<T>(
         &mut self,
+        time: Duration,
         part: impl FnOnce(&mut Channel, &mut Deadline) -> Result<T, ChannelError>,
     ) -> Result<T, Failure> {
-        let mut deadline = deadline_in(self.access.timeout);
+        let mut deadline = deadline_in(time);
         let result = match &mut self.channel {
             Some(channel) => part(channel, &mut deadline),
             None => Err(ChannelError::Closed),
         };
-        result.map_err(|error| self.failed(&error))
+        result.map_err(|error| self.failed(&error, time))
     }
 
-    fn failed(&mut self, error: &ChannelError) -> Failure {
+    fn failed(&mut self, error: &ChannelError, time: Duration) -> Failure {
         let (kind, patience) = match error {
             // Nothing was said: the worker still waits for a call.
             ChannelError::TooLong | ChannelError::Unspeakable => {
@@ -141,14 +134,13 @@ impl Connection {
         };
         self.channel = None;
         let status = self.process.end(patience).ok().flatten();
-        let module = self.access.module.display();
+        let place = F::place(&self.access);
         let reason = match (error, status) {
             (ChannelError::Closed | ChannelError::Gone, Some(status)) => {
-                format!("it ended while it used {module} ({status})")
+                format!("it ended while it used {place} ({status})")
             }
             (ChannelError::TimedOut, _) => format!(
-                "{module} did not answer within {:?}, and was ended",
-                self.access.timeout
+                "{place} did not answer within {time:?}, and the process that waited for it was ended"
             ),
             _ => error.to_string(),
         };
@@ -156,7 +148,7 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
+impl<F: Family> Drop for Connection<F> {
     fn drop(&mut self) {
         if self.channel.take().is_some() {
             // Nobody is left to be told.
@@ -165,21 +157,16 @@ impl Drop for Connection {
     }
 }
 
-/// A deadline, put off.
-fn later(deadline: Deadline, by: Duration) -> Deadline {
-    deadline.and_then(|deadline| deadline.checked_add(by))
-}
-
-/// Answers the worker's question for a PIN.
-fn give(
+/// Answers the worker's question for a secret.
+fn give<F: Family>(
     channel: &mut Channel,
-    pin: Result<Option<Secret>, SecretError>,
+    secret: Result<Option<Secret>, SecretError>,
     deadline: Deadline,
 ) -> Result<(), ChannelError> {
-    let answer = match &pin {
-        Ok(Some(pin)) => ToWorker::Pin(pin.expose()),
-        Ok(None) => ToWorker::NoPin,
-        Err(error) => ToWorker::PinUnreadable {
+    let answer = match &secret {
+        Ok(Some(secret)) => ToWorker::<F>::Secret(secret.expose()),
+        Ok(None) => ToWorker::NoSecret,
+        Err(error) => ToWorker::SecretUnreadable {
             reason: error.in_brief().to_string(),
             cancelled: error.is_cancelled(),
         },
@@ -193,7 +180,7 @@ fn give(
 #[derive(Debug)]
 pub struct Failure {
     pub kind: FailureKind,
-    reason: String,
+    pub reason: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,14 +195,6 @@ pub enum FailureKind {
     Ended,
     /// It hung, and was ended.
     TimedOut,
-}
-
-impl From<Failure> for TokenError {
-    fn from(failure: Failure) -> Self {
-        Self::Signer {
-            reason: failure.reason,
-        }
-    }
 }
 
 impl From<FailureKind> for SignError {

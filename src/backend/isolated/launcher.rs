@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::channel::{deadline_in, wait};
 use super::exit;
-use super::starter::{Direct, Process, Start, Started, command, not_started};
+use super::starter::{Direct, Environment, Process, Start, Started, command, not_started};
 
 /// The first argument of a launcher.
 pub const LAUNCHER: &str = "launcher";
@@ -86,19 +86,19 @@ struct Seat {
 }
 
 impl Launcher {
-    /// Starts a launcher: the program `keystead-signer`, before the process confines itself.
-    /// `without` are the environment variables that it does not inherit, since they hold secrets.
+    /// Starts a launcher: the program `keystead-signer`, before the process confines itself. Its workers
+    /// have its environment.
     ///
     /// # Errors
     /// [`io::Error`] if it cannot be started.
-    pub fn start(program: &Path, without: &[String]) -> io::Result<Self> {
+    pub fn start(program: &Path, environment: &Environment) -> io::Result<Self> {
         let (ours, theirs) = socketpair(
             AddressFamily::UNIX,
             SocketType::SEQPACKET,
             SocketFlags::CLOEXEC,
             None,
         )?;
-        let child = command(program, without)
+        let child = command(program, environment)
             .arg(LAUNCHER)
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
@@ -187,7 +187,7 @@ impl Process for Launched {
 /// [`io::Error`] if the system refuses, or if what comes is no order.
 pub fn launch(socket: OwnedFd, program: PathBuf) -> io::Result<()> {
     let mut workers = Workers {
-        direct: Direct::new(program, &[]),
+        direct: Direct::new(program, Environment::default()),
         running: Vec::new(),
         started: 0,
     };

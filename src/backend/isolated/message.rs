@@ -4,37 +4,32 @@ use std::borrow::Cow;
 use std::string::String;
 use std::vec::Vec;
 
-use serde::de::IntoDeserializer as _;
-use serde::de::value::{Error as NameError, StrDeserializer};
 use serde::{Deserialize, Serialize};
 
-use crate::backend::pkcs11::{
-    Access, Call, FoundCertificate, GenerateKey, GeneratedKey, Inventory, Notice, OpenKey,
-    PinRequest, StoreCertificate, TokenError, Uri, Warning, return_value_name,
-};
+use super::family::Family;
 use crate::core::key::{Scheme, SignError};
 
-/// What the worker is told. After [`ToWorker::Setup`] comes one request at a time; a PIN only when it
+/// What the worker is told. After [`ToWorker::Setup`] comes one request at a time; a secret only when it
 /// was asked for.
 #[derive(Serialize, Deserialize)]
-#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
-pub enum ToWorker<'a> {
-    /// How tokens are reached: before all else.
-    Setup(Cow<'a, Access>),
+#[serde(bound = "")]
+pub enum ToWorker<'a, F: Family> {
+    /// How devices are reached: before all else.
+    Setup(Cow<'a, F::Access>),
     /// Do this. The answer is a [`ToClient`] of its kind, or [`ToClient::Failed`].
     Do {
-        /// Whether a person types PINs ([`crate::backend::pkcs11::Operator::is_person`]).
+        /// Whether a person types secrets ([`super::family::Answer::is_person`]).
         person: bool,
         /// What.
         #[serde(borrow)]
-        request: Request<'a>,
+        request: Request<'a, F>,
     },
-    /// The PIN that was asked for.
-    Pin(#[serde(with = "bytes")] &'a [u8]),
+    /// The secret that was asked for.
+    Secret(#[serde(with = "bytes")] &'a [u8]),
     /// There is none.
-    NoPin,
+    NoSecret,
     /// Its source cannot be read.
-    PinUnreadable {
+    SecretUnreadable {
         /// Why.
         reason: String,
         /// Whether a person declined to answer.
@@ -42,50 +37,42 @@ pub enum ToWorker<'a> {
     },
 }
 
-/// A call of [`crate::backend::pkcs11::Tokens`], or of the signer that it opened.
+/// What can be asked of a device, or of the signer that it opened.
 #[derive(Serialize, Deserialize)]
-pub enum Request<'a> {
-    Open(Cow<'a, OpenKey>),
+#[serde(bound = "")]
+pub enum Request<'a, F: Family> {
+    Open(Cow<'a, F::OpenKey>),
     Sign {
         #[serde(with = "SchemeName")]
         scheme: Scheme,
         #[serde(with = "bytes", borrow)]
         message: &'a [u8],
     },
-    Certificates(Cow<'a, Uri>),
-    Inventory {
-        uri: Cow<'a, Uri>,
-        login: bool,
-    },
-    Generate(Cow<'a, GenerateKey>),
-    Store(Cow<'a, StoreCertificate>),
+    Perform(Cow<'a, F::Task>),
 }
 
-/// What the worker says: while it does a request [`ToClient::AskPin`] and [`ToClient::Notify`], as
-/// often as needed, and at its end one of the others.
+/// What the worker says: while it does a request [`ToClient::Ask`] and [`ToClient::Notify`], as often
+/// as needed, and at its end one of the others.
 #[derive(Serialize, Deserialize)]
-pub enum ToClient<'a> {
-    /// Answered by one of the PINs of [`ToWorker`].
-    AskPin(PinRequest),
+#[serde(bound = "")]
+pub enum ToClient<'a, F: Family> {
+    /// Answered by one of the secrets of [`ToWorker`].
+    Ask(F::Question),
     /// Not answered.
-    Notify(Notice),
-    Opened(Opened),
+    Notify(F::Notice),
+    Opened(Opened<F>),
     Signature(#[serde(with = "bytes", borrow)] &'a [u8]),
     NoSignature(#[serde(borrow)] NoSignature<'a>),
-    Certificates(Vec<FoundCertificate>),
-    Inventory(Inventory),
-    Generated(GeneratedKey),
-    Stored(Uri),
-    Failed(TokenError),
+    Done(F::Done),
+    Failed(F::Error),
 }
 
-/// [`crate::backend::pkcs11::OpenedKey`], of which the signer stays with the worker.
+/// A key that is open: its signer stays with the worker.
 #[derive(Serialize, Deserialize)]
-pub struct Opened {
+#[serde(bound = "")]
+pub struct Opened<F: Family> {
     pub public_key: Vec<u8>,
-    pub uri: Uri,
-    pub certificates: Vec<Vec<u8>>,
-    pub warnings: Vec<Warning>,
+    pub more: F::Opened,
 }
 
 /// [`Scheme`], of which the core does not know that it travels.
@@ -140,36 +127,24 @@ impl From<SignError> for NoSignature<'static> {
     }
 }
 
-impl From<NoSignature<'_>> for SignError {
-    fn from(error: NoSignature<'_>) -> Self {
-        match error {
-            NoSignature::UnsupportedScheme => Self::UnsupportedScheme,
-            NoSignature::BufferTooSmall => Self::BufferTooSmall,
-            NoSignature::Device { call, code } => match call_named(call) {
-                Some(call) => Self::Device {
-                    call: call.name(),
-                    code,
-                    name: return_value_name(code),
-                },
-                None => Self::Failed,
-            },
-            NoSignature::KeyGone => Self::KeyGone,
-            NoSignature::WrongKey => Self::WrongKey,
-            NoSignature::PinNeeded => Self::PinNeeded,
-            NoSignature::PinRefused => Self::PinRefused,
-            NoSignature::PinLocked => Self::PinLocked,
-            NoSignature::NotTouched => Self::NotTouched,
-            NoSignature::TimedOut => Self::TimedOut,
-            NoSignature::ProcessEnded => Self::ProcessEnded,
-            NoSignature::Failed => Self::Failed,
+impl NoSignature<'_> {
+    /// What a device of this family said.
+    pub fn of<F: Family>(self) -> SignError {
+        match self {
+            Self::UnsupportedScheme => SignError::UnsupportedScheme,
+            Self::BufferTooSmall => SignError::BufferTooSmall,
+            Self::Device { call, code } => F::device_error(call, code).unwrap_or(SignError::Failed),
+            Self::KeyGone => SignError::KeyGone,
+            Self::WrongKey => SignError::WrongKey,
+            Self::PinNeeded => SignError::PinNeeded,
+            Self::PinRefused => SignError::PinRefused,
+            Self::PinLocked => SignError::PinLocked,
+            Self::NotTouched => SignError::NotTouched,
+            Self::TimedOut => SignError::TimedOut,
+            Self::ProcessEnded => SignError::ProcessEnded,
+            Self::Failed => SignError::Failed,
         }
     }
-}
-
-/// The function of this name. Its derived `Deserialize` knows every one of them.
-fn call_named(name: &str) -> Option<Call> {
-    let deserializer: StrDeserializer<'_, NameError> = name.strip_prefix("C_")?.into_deserializer();
-    Call::deserialize(deserializer).ok()
 }
 
 /// Bytes in one piece, where serde would take them one by one.
@@ -182,32 +157,5 @@ mod bytes {
 
     pub fn deserialize<'a, D: Deserializer<'a>>(from: D) -> Result<&'a [u8], D::Error> {
         <&[u8]>::deserialize(from)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_of_devices_keep_their_names() {
-        for call in [
-            Call::Sign,
-            Call::SignInit,
-            Call::Login,
-            Call::GetFunctionList,
-        ] {
-            for code in [0x32, 0x8000_0001] {
-                let error = SignError::Device {
-                    call: call.name(),
-                    code,
-                    name: return_value_name(code),
-                };
-                assert_eq!(SignError::from(NoSignature::from(error)), error);
-            }
-        }
-        for name in ["", "C_", "Sign", "C_Nothing"] {
-            assert!(call_named(name).is_none());
-        }
     }
 }

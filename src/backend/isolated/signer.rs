@@ -8,48 +8,43 @@ use std::vec::Vec;
 
 use super::budget::Budget;
 use super::connection::{Connection, Failure, FailureKind};
+use super::family::Family;
 use super::message::{Opened, Request, ToClient};
 use super::starter::Starter;
-use crate::backend::pkcs11::{Access, OpenKey, Operator, TokenError, sign_error};
 use crate::core::key::{KeyKind, Scheme, SignError, Signer};
 use crate::core::x509::PublicKeyInfo;
 
-/// CKR_HOST_MEMORY (PKCS#11, section 5): the module has used up what the worker gets.
-const OUT_OF_MEMORY: u32 = 0x02;
-
 /// Signs through a worker of its own, and starts another when that one has ended.
-pub struct IsolatedSigner {
+pub struct IsolatedSigner<F: Family> {
     starter: Starter,
-    access: Arc<Access>,
-    request: OpenKey,
-    operator: Box<dyn Operator>,
+    access: Arc<F::Access>,
+    request: F::OpenKey,
+    operator: Box<F::Operator>,
     key: KeyKind,
     public_key: Vec<u8>,
     /// `None` when the last one has ended.
-    connection: Option<Connection>,
+    connection: Option<Connection<F>>,
     /// Whether the worker has the key open.
     open: bool,
     budget: Budget,
 }
 
-impl IsolatedSigner {
+impl<F: Family> IsolatedSigner<F> {
     /// Opens a key in a worker that runs.
     pub fn open(
         starter: Starter,
-        access: Arc<Access>,
-        mut connection: Connection,
-        request: OpenKey,
-        mut operator: Box<dyn Operator>,
-    ) -> Result<(Self, Opened), TokenError> {
-        let mut opened = open(&mut connection, &request, &mut *operator)??;
+        access: Arc<F::Access>,
+        mut connection: Connection<F>,
+        request: F::OpenKey,
+        mut operator: Box<F::Operator>,
+    ) -> Result<(Self, Opened<F>), F::Error> {
+        let mut opened = open(&mut connection, &request, &mut *operator)
+            .map_err(|failure| F::failed(failure.reason))??;
         let public_key = core::mem::take(&mut opened.public_key);
         let key = PublicKeyInfo::from_der(&public_key)
             .ok()
             .and_then(|public_key| public_key.kind())
-            .ok_or_else(|| TokenError::Key {
-                uri: Box::new(opened.uri.clone()),
-                reason: "its public key cannot be read".into(),
-            })?;
+            .ok_or_else(|| F::unreadable(&request))?;
         let signer = Self {
             starter,
             access,
@@ -83,7 +78,7 @@ impl IsolatedSigner {
             Ok(Ok(opened)) if opened.public_key == self.public_key => self.open = true,
             Ok(Ok(_)) => return Err(SignError::KeyGone),
             // The worker lives: it is asked again the next time.
-            Ok(Err(error)) => return Err(sign_error(&error)),
+            Ok(Err(error)) => return Err(F::sign_error(&error)),
             Err(failure) => {
                 self.connection = None;
                 return Err(kind(failure));
@@ -105,7 +100,7 @@ impl IsolatedSigner {
                 }
                 None => Err(SignError::BufferTooSmall),
             }),
-            ToClient::NoSignature(error) => Some(Err(error.into())),
+            ToClient::NoSignature(error) => Some(Err(error.of::<F>())),
             _ => None,
         })
     }
@@ -113,7 +108,7 @@ impl IsolatedSigner {
 
 type Signed = Result<usize, SignError>;
 
-impl Signer for IsolatedSigner {
+impl<F: Family> Signer for IsolatedSigner<F> {
     fn key(&self) -> KeyKind {
         self.key
     }
@@ -133,7 +128,7 @@ impl Signer for IsolatedSigner {
             signed = self.ask(scheme, message, out);
         }
         let spent = match &signed {
-            Ok(Err(SignError::Device { code, .. })) => *code == OUT_OF_MEMORY,
+            Ok(Err(SignError::Device { code, .. })) => F::is_out_of_memory(*code),
             Ok(_) => false,
             Err(failure) => failure.kind != FailureKind::Unsaid,
         };
@@ -148,11 +143,11 @@ fn kind(failure: Failure) -> SignError {
     failure.kind.into()
 }
 
-fn open(
-    connection: &mut Connection,
-    request: &OpenKey,
-    operator: &mut dyn Operator,
-) -> Result<Result<Opened, TokenError>, Failure> {
+fn open<F: Family>(
+    connection: &mut Connection<F>,
+    request: &F::OpenKey,
+    operator: &mut F::Operator,
+) -> Result<Result<Opened<F>, F::Error>, Failure> {
     let request = Request::Open(Cow::Borrowed(request));
     connection.call(request, operator, |answer| match answer {
         ToClient::Opened(opened) => Some(Ok(opened)),

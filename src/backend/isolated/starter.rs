@@ -22,6 +22,20 @@ const PROGRAM: &str = "keystead-signer";
 /// The first argument of a worker.
 pub const WORKER: &str = "worker";
 
+/// How the environment of a `keystead-signer` differs from that of who starts it.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// The variables that it does not inherit, since they hold secrets.
+    pub without: Vec<String>,
+    /// Whether libtss2, if it is used there, keeps its log to itself. It writes warnings to standard
+    /// error about what is handled here and said in other words. For all but those who have set
+    /// `TSS2_LOG` to see it.
+    pub quiet: bool,
+}
+
+/// What keeps libtss2 from logging (its logging(7)).
+const QUIET: (&str, &str) = ("TSS2_LOG", "all+none");
+
 /// Starts `keystead-signer`, once for each key that is opened, and again when one has ended.
 #[derive(Clone)]
 pub struct Starter(Arc<dyn Start + Send + Sync>);
@@ -29,10 +43,8 @@ pub struct Starter(Arc<dyn Start + Send + Sync>);
 impl Starter {
     /// Starts it as a child of this process. It ends when its pipes close; if it was started by the
     /// main thread, also with this process.
-    ///
-    /// `without` are the environment variables that it does not inherit, since they hold secrets.
-    pub fn direct(program: PathBuf, without: &[String]) -> Self {
-        Self(Arc::new(Direct::new(program, without)))
+    pub fn direct(program: PathBuf, environment: Environment) -> Self {
+        Self(Arc::new(Direct::new(program, environment)))
     }
 
     /// Has it started by a launcher.
@@ -109,16 +121,16 @@ impl<F: Fn() -> io::Result<(OwnedFd, OwnedFd)>> Start for F {
 /// Workers that are children of this process.
 pub(super) struct Direct {
     program: PathBuf,
-    without: Vec<String>,
+    environment: Environment,
     /// Those that a kill did not end: they hang in the kernel. Looked after whenever there is time.
     lingering: Arc<Mutex<Vec<Child>>>,
 }
 
 impl Direct {
-    pub fn new(program: PathBuf, without: &[String]) -> Self {
+    pub fn new(program: PathBuf, environment: Environment) -> Self {
         Self {
             program,
-            without: without.to_vec(),
+            environment,
             lingering: Arc::default(),
         }
     }
@@ -128,7 +140,7 @@ impl Direct {
         reap(&self.lingering);
         let (their_input, output) = io::pipe()?;
         let (input, their_output) = io::pipe()?;
-        let child = command(&self.program, &self.without)
+        let child = command(&self.program, &self.environment)
             .args([OsString::from(WORKER), parent().into()])
             .stdin(Stdio::from(their_input))
             .stdout(Stdio::from(their_output))
@@ -154,11 +166,14 @@ impl Start for Direct {
 
 /// The program, ready to get its arguments. It is in a process group of its own: what is typed at the
 /// terminal is for the program that it serves.
-pub(super) fn command(program: &Path, without: &[String]) -> Command {
+pub(super) fn command(program: &Path, environment: &Environment) -> Command {
     let mut command = Command::new(program);
     command.arg0(PROGRAM).process_group(0);
-    for name in without {
+    for name in &environment.without {
         command.env_remove(name);
+    }
+    if environment.quiet {
+        command.env(QUIET.0, QUIET.1);
     }
     command
 }

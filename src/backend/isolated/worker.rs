@@ -1,187 +1,127 @@
-//! The worker: does what it is told with the tokens that it holds, one request after the other.
+//! The worker: does what it is told with the device that it holds, one request after the other.
 
 use std::boxed::Box;
 use std::os::fd::OwnedFd;
 use std::string::ToString as _;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
 use super::channel::{Channel, ChannelError};
+use super::confine;
+use super::family::Family;
+use super::line::Line;
 use super::message::{Opened, Request, ToClient, ToWorker};
 use crate::backend::BoxedSigner;
-use crate::backend::pkcs11::{
-    Access, GenerateKey, Notice, OpenKey, Operator, PinRequest, StoreCertificate, TokenError,
-    Tokens, Uri,
-};
-use crate::backend::secret::{Secret, SecretError};
 use crate::core::key::{MAX_SIGNATURE_LEN, Scheme, SignError};
 
-/// Serves one client until it closes its end. `tokens` is called with what the client wants to reach.
-///
-/// # Errors
-/// [`ChannelError`], if what comes is not what a client of this version says.
-pub fn serve<T: Tokens>(
-    input: OwnedFd,
-    output: OwnedFd,
-    tokens: impl FnOnce(Access) -> T,
-) -> Result<(), ChannelError> {
-    match converse(Channel::blocking(input, output), tokens) {
-        Err(ChannelError::Closed) => Ok(()),
-        ended => ended,
-    }
-}
-
-fn converse<T: Tokens>(
-    mut channel: Channel,
-    tokens: impl FnOnce(Access) -> T,
-) -> Result<(), ChannelError> {
-    channel.greet();
-    channel.flush(None)?;
-    channel.expect_greeting(None)?;
-    let ToWorker::Setup(access) = channel.receive(None)? else {
-        return Err(ChannelError::Malformed);
-    };
-    let access = access.into_owned();
-    let mut worker = Worker {
-        tokens: tokens(access),
-        signer: None,
-        message: Vec::new(),
-        line: Line(Arc::new(Mutex::new(Wire {
-            channel,
-            person: false,
-            broken: None,
-        }))),
-    };
-    loop {
-        worker.serve_one()?;
-    }
-}
-
-/// The client, as those see it who speak to it in turn: who serves, and the operator in a signer.
-#[derive(Clone)]
-struct Line(Arc<Mutex<Wire>>);
-
-struct Wire {
+/// Serves one client.
+#[must_use = "a worker does nothing before it is told to serve"]
+pub struct Worker {
     channel: Channel,
-    /// Whether a person types the PINs for the request that is being done.
-    person: bool,
-    /// What ended the conversation where it could not be said at once.
-    broken: Option<ChannelError>,
+    families: Vec<(&'static str, Converse)>,
 }
 
-impl Line {
-    fn lock(&self) -> MutexGuard<'_, Wire> {
-        // What a panic leaves behind is a channel all the same.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+/// What speaks to a client about devices of a family.
+type Converse = Box<dyn FnOnce(Channel) -> Result<(), ChannelError>>;
 
-impl Wire {
-    fn ask(&mut self, request: &PinRequest) -> Result<Option<Secret>, PinProblem> {
-        let question = ToClient::AskPin(request.clone());
-        self.channel.send(&question, None)?;
-        let answer = match self.channel.receive(None)? {
-            ToWorker::Pin(pin) => Ok(Some(Secret::new(pin.to_vec()))),
-            ToWorker::NoPin => Ok(None),
-            ToWorker::PinUnreadable { reason, cancelled } => {
-                Err(PinProblem::Source(SecretError::relayed(reason, cancelled)))
-            }
-            _ => Err(PinProblem::Channel(ChannelError::Malformed)),
-        };
-        self.channel.wipe();
-        answer
-    }
-}
-
-enum PinProblem {
-    Source(SecretError),
-    Channel(ChannelError),
-}
-
-impl From<ChannelError> for PinProblem {
-    fn from(error: ChannelError) -> Self {
-        Self::Channel(error)
-    }
-}
-
-impl Operator for Line {
-    fn pin(&mut self, request: &PinRequest) -> Result<Option<Secret>, SecretError> {
-        let mut wire = self.lock();
-        wire.ask(request).map_err(|problem| match problem {
-            PinProblem::Source(error) => error,
-            PinProblem::Channel(error) => {
-                let reason = error.to_string();
-                wire.broken = Some(error);
-                SecretError::relayed(reason, false)
-            }
-        })
+impl Worker {
+    /// A worker that hears and speaks through these, and serves nothing yet.
+    pub fn new(input: OwnedFd, output: OwnedFd) -> Self {
+        Self {
+            channel: Channel::blocking(input, output),
+            families: Vec::new(),
+        }
     }
 
-    fn is_person(&self) -> bool {
-        self.lock().person
+    pub(super) fn with<F: Family>(
+        mut self,
+        device: impl FnOnce(F::Access) -> Box<F::Device> + 'static,
+    ) -> Self {
+        let converse = |channel| converse::<F>(channel, device);
+        self.families.push((F::FEATURE, Box::new(converse)));
+        self
     }
 
-    fn notify(&mut self, notice: &Notice) {
-        let mut wire = self.lock();
-        if let Err(error) = wire.channel.send(&ToClient::Notify(notice.clone()), None) {
-            wire.broken = Some(error);
+    /// Serves the client until it closes its end.
+    ///
+    /// # Errors
+    /// [`ChannelError`], if what comes is not what a client of this version says.
+    pub fn serve(self) -> Result<(), ChannelError> {
+        match self.begin() {
+            Err(ChannelError::Closed) => Ok(()),
+            ended => ended,
+        }
+    }
+
+    fn begin(self) -> Result<(), ChannelError> {
+        let Self {
+            mut channel,
+            families,
+        } = self;
+        channel.greet(families.iter().map(|(name, _)| *name));
+        channel.flush(None)?;
+        let wanted = channel.expect_greeting(None)?;
+        let mut families = families.into_iter();
+        match families.find(|(name, _)| wanted.has(name)) {
+            Some((_, converse)) => converse(channel),
+            None => Err(ChannelError::Unbuilt(wanted.to_string())),
         }
     }
 }
 
-struct Worker<T> {
-    tokens: T,
+fn converse<F: Family>(
+    mut channel: Channel,
+    device: impl FnOnce(F::Access) -> Box<F::Device>,
+) -> Result<(), ChannelError> {
+    if F::TIDIES {
+        confine::outlive_parent().map_err(ChannelError::Io)?;
+    }
+    let ToWorker::<F>::Setup(access) = channel.receive(None)? else {
+        return Err(ChannelError::Malformed);
+    };
+    let access = access.into_owned();
+    let mut serving = Serving::<F> {
+        device: device(access),
+        signer: None,
+        message: Vec::new(),
+        line: Line::new(channel),
+    };
+    loop {
+        serving.serve_one()?;
+    }
+}
+
+struct Serving<F: Family> {
+    device: Box<F::Device>,
     signer: Option<BoxedSigner>,
     /// What is to be signed. Kept, so that a signature needs no new memory.
     message: Vec<u8>,
-    line: Line,
+    line: Line<F>,
 }
 
 /// A request, without what is read where it lies.
-enum Job {
-    Open(OpenKey),
+enum Job<F: Family> {
+    Open(F::OpenKey),
     Sign(Scheme),
-    Certificates(Uri),
-    Inventory(Uri, bool),
-    Generate(GenerateKey),
-    Store(StoreCertificate),
+    Perform(F::Task),
 }
 
-impl<T: Tokens> Worker<T> {
+impl<F: Family> Serving<F> {
     fn serve_one(&mut self) -> Result<(), ChannelError> {
         let mut client = self.line.clone();
         let answer = match self.next_job()? {
             Job::Sign(scheme) => return self.sign(scheme),
             Job::Open(request) => {
-                // The one before is closed first: a token may have room for no second session.
+                // The one before is closed first: a device may have room for no second one.
                 self.signer = None;
-                self.tokens.open(&request, Box::new(client)).map(|opened| {
-                    let public_key = opened.signer.public_key().to_vec();
-                    self.signer = Some(opened.signer);
-                    ToClient::Opened(Opened {
-                        public_key,
-                        uri: opened.uri,
-                        certificates: opened.certificates,
-                        warnings: opened.warnings,
-                    })
+                F::open(&mut self.device, &request, Box::new(client)).map(|(signer, more)| {
+                    let public_key = signer.public_key().to_vec();
+                    self.signer = Some(signer);
+                    ToClient::<F>::Opened(Opened { public_key, more })
                 })
             }
-            Job::Certificates(uri) => self
-                .tokens
-                .certificates(&uri, &mut client)
-                .map(ToClient::Certificates),
-            Job::Inventory(uri, login) => self
-                .tokens
-                .inventory(&uri, login, &mut client)
-                .map(ToClient::Inventory),
-            Job::Generate(request) => self
-                .tokens
-                .generate(&request, &mut client)
-                .map(ToClient::Generated),
-            Job::Store(request) => self
-                .tokens
-                .store(&request, &mut client)
-                .map(ToClient::Stored),
+            Job::Perform(task) => {
+                F::perform(&mut self.device, &task, &mut client).map(ToClient::Done)
+            }
         };
         let mut wire = self.line.lock();
         if let Some(error) = wire.broken.take() {
@@ -191,37 +131,31 @@ impl<T: Tokens> Worker<T> {
         match channel.send(&answer.unwrap_or_else(ToClient::Failed), None) {
             // What it has to say cannot be said: that can be.
             Err(error @ (ChannelError::TooLong | ChannelError::Unspeakable)) => {
-                let reason = error.to_string();
-                channel.send(&ToClient::Failed(TokenError::Signer { reason }), None)
+                let error = F::failed(error.to_string());
+                channel.send(&ToClient::<F>::Failed(error), None)
             }
             sent => sent,
         }
     }
 
     /// Waits for a request.
-    fn next_job(&mut self) -> Result<Job, ChannelError> {
+    fn next_job(&mut self) -> Result<Job<F>, ChannelError> {
         let mut wire = self.line.lock();
-        let Wire {
-            channel,
-            person: now,
-            ..
-        } = &mut *wire;
-        let ToWorker::Do { person, request } = channel.receive(None)? else {
-            return Err(ChannelError::Malformed);
+        let (request, person) = match wire.channel.receive::<ToWorker<'_, F>>(None)? {
+            ToWorker::Do { person, request } => (request, person),
+            _ => return Err(ChannelError::Malformed),
         };
-        *now = person;
-        Ok(match request {
+        let job = match request {
             Request::Sign { scheme, message } => {
                 self.message.clear();
                 self.message.extend_from_slice(message);
                 Job::Sign(scheme)
             }
             Request::Open(request) => Job::Open(request.into_owned()),
-            Request::Certificates(uri) => Job::Certificates(uri.into_owned()),
-            Request::Inventory { uri, login } => Job::Inventory(uri.into_owned(), login),
-            Request::Generate(request) => Job::Generate(request.into_owned()),
-            Request::Store(request) => Job::Store(request.into_owned()),
-        })
+            Request::Perform(task) => Job::Perform(task.into_owned()),
+        };
+        wire.person = person;
+        Ok(job)
     }
 
     fn sign(&mut self, scheme: Scheme) -> Result<(), ChannelError> {
@@ -231,7 +165,7 @@ impl<T: Tokens> Worker<T> {
             None => Err(SignError::KeyGone),
         };
         let answer = match &result {
-            Ok(len) => ToClient::Signature(&signature[..*len]),
+            Ok(len) => ToClient::<F>::Signature(&signature[..*len]),
             Err(error) => ToClient::NoSignature((*error).into()),
         };
         let mut wire = self.line.lock();

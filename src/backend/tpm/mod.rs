@@ -12,6 +12,7 @@ mod local;
 mod uri;
 
 pub use self::device::*;
+pub(super) use self::error::command;
 pub use self::error::{AuthProblem, CallError, TpmError, sign_error};
 pub use self::local::Local;
 pub use self::uri::{KeyName, SaltKey, Uri, UriError};

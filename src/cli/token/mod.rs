@@ -20,7 +20,7 @@ use super::context::{self, Console, Context};
 use super::error::{CliError, Exit};
 use super::plan;
 use super::sources::Sources;
-use crate::backend::isolated::{self, Isolated, Starter};
+use crate::backend::isolated::{self, Environment, Isolated, Starter};
 use crate::backend::pkcs11::{Access, Local, TokenError, Tokens};
 use crate::backend::secret::{self, SecretSource};
 use crate::host::config::Setting;
@@ -103,7 +103,11 @@ impl TokenPlan {
             let this = env::current_exe()
                 .map_err(|error| failed("the program does not know its own file", error))?;
             let without = self.secret_variables(places);
-            let starter = Starter::direct(Starter::beside(&this), &without);
+            let environment = Environment {
+                without,
+                ..Environment::default()
+            };
+            let starter = Starter::direct(Starter::beside(&this), environment);
             return Ok(Box::new(Isolated::new(starter, access)));
         }
         context::reserve_stdout()

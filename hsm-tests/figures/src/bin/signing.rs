@@ -14,7 +14,7 @@ use cryptoki::session::UserType;
 use cryptoki::types::AuthPin;
 use cryptoki_sys::{CKM_ECDSA, CKM_SHA256_RSA_PKCS};
 use figures::{PIN, Straight};
-use keystead::backend::isolated::{Isolated, Starter};
+use keystead::backend::isolated::{Environment, Isolated, Starter};
 use keystead::backend::pkcs11::{
     Access, Leaf, Local, Notice, OpenKey, Operator, PinRequest, Tokens,
 };
@@ -65,7 +65,7 @@ fn main() {
         Some("in process") => through_keystead(&mut Local::new(access()), slot, id, is_rsa),
         Some("isolated") => {
             let this = env::current_exe().expect("a program knows its own file");
-            let starter = Starter::direct(Starter::beside(&this), &[]);
+            let starter = Starter::direct(Starter::beside(&this), Environment::default());
             let mut tokens = Isolated::new(starter, access());
             through_keystead(&mut tokens, slot, id, is_rsa);
         }

@@ -203,7 +203,7 @@ fn a_program_that_is_not_there_is_named() {
     SoftHsm::in_process("missing", |hsm| {
         let bench = Bench::new(hsm);
         let missing = bench.hsm.folder().join("keystead-signer");
-        let starter = keystead::backend::isolated::Starter::direct(missing, &[]);
+        let starter = keystead::backend::isolated::Starter::direct(missing, Default::default());
         let error = bench
             .open_with(starter, StoredPin)
             .err()

@@ -12,7 +12,7 @@ use hsm_tests::fault::{Effect, Fault, When};
 use hsm_tests::softhsm::MODULE;
 use hsm_tests::{FaultModule, SoftHsm, StoredPin, program};
 use keystead::backend::BoxedSigner;
-use keystead::backend::isolated::{Isolated, Launcher, Starter};
+use keystead::backend::isolated::{Environment, Isolated, Launcher, Starter};
 use keystead::backend::pkcs11::{
     Access, KeyAlgorithm, Leaf, OpenKey, OpenedKey, Operator, TokenError, Tokens as _,
 };
@@ -79,11 +79,11 @@ fn signer() -> PathBuf {
 }
 
 fn direct() -> Starter {
-    Starter::direct(signer(), &[])
+    Starter::direct(signer(), Environment::default())
 }
 
 fn launcher() -> Starter {
-    Starter::launcher(Launcher::start(&signer(), &[]).unwrap())
+    Starter::launcher(Launcher::start(&signer(), &Environment::default()).unwrap())
 }
 
 /// Signs, and judges the signature.

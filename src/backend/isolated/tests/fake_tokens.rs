@@ -1,7 +1,6 @@
 //! Pretended tokens, whose workers are threads.
 
 use core::sync::atomic::{AtomicU32, Ordering};
-use core::time::Duration;
 use std::borrow::ToOwned as _;
 use std::boxed::Box;
 use std::io;
@@ -11,19 +10,16 @@ use std::thread;
 use std::vec;
 use std::vec::Vec;
 
-use p256::elliptic_curve::sec1::ToSec1Point as _;
-
-use super::super::*;
+use super::{ECDSA, TIMEOUT, public_key};
 use crate::backend::BoxedSigner;
+use crate::backend::isolated::{Isolated, Starter, Worker};
 use crate::backend::pkcs11::{
-    Call, CallError, KeyAlgorithm, Leaf, Notice, PinProblem, PinRequest, PinRole, PinState,
-    TokenName, Warning,
+    Access, Call, CallError, FoundCertificate, GenerateKey, GeneratedKey, Inventory, KeyAlgorithm,
+    Leaf, Notice, OpenKey, OpenedKey, Operator, PinProblem, PinRequest, PinRole, PinState,
+    StoreCertificate, TokenError, TokenName, Tokens, Uri, Warning,
 };
 use crate::backend::secret::{Secret, SecretError};
 use crate::core::key::{KeyKind, Scheme, SignError, Signer};
-
-pub const TIMEOUT: Duration = Duration::from_secs(1);
-pub const ECDSA: Scheme = Scheme::EcdsaSha256;
 
 /// What the pretended tokens do next, and what they saw.
 #[derive(Default)]
@@ -65,20 +61,16 @@ impl Bench {
             let (input, their_output) = io::pipe()?;
             let bench = bench.clone();
             thread::spawn(move || {
-                serve(their_input.into(), their_output.into(), |access| {
-                    assert_eq!(access.module.to_str(), Some("fake.so"));
-                    Fake(bench)
-                })
+                Worker::new(their_input.into(), their_output.into())
+                    .tokens(|access| {
+                        assert_eq!(access.module.to_str(), Some("fake.so"));
+                        Fake(bench)
+                    })
+                    .serve()
             });
             Ok((input.into(), output.into()))
         });
-        let access = Access {
-            module: "fake.so".into(),
-            state: None,
-            reuse_pin: false,
-            timeout: TIMEOUT,
-        };
-        Isolated::new(starter, access)
+        Isolated::new(starter, access())
     }
 
     pub fn workers(&self) -> u32 {
@@ -107,19 +99,6 @@ struct FakeSigner {
     operator: Box<dyn Operator>,
 }
 
-/// A `SubjectPublicKeyInfo` for P-256, up to the point.
-const P256_INFO: &[u8] = &[
-    0x30, 0x59, 0x30, 0x13, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8, 0x2a, 0x86, 0x48, 0xce,
-    0x3d, 3, 1, 7, 3, 0x42, 0,
-];
-
-pub fn public_key(number: u32) -> Vec<u8> {
-    let number = u8::try_from(number).unwrap() + 1;
-    let secret = p256::SecretKey::from_slice(&[number; 32]).unwrap();
-    let point = secret.public_key().to_sec1_point(false);
-    [P256_INFO, point.as_bytes()].concat()
-}
-
 fn question(refused: bool) -> PinRequest {
     PinRequest {
         token: token(),
@@ -140,6 +119,15 @@ pub fn token() -> TokenName {
 
 pub fn uri(text: &str) -> Uri {
     text.parse().unwrap()
+}
+
+pub fn access() -> Access {
+    Access {
+        module: "fake.so".into(),
+        state: None,
+        reuse_pin: false,
+        timeout: TIMEOUT,
+    }
 }
 
 pub fn key() -> OpenKey {
@@ -346,11 +334,3 @@ impl Operator for Person {
         self.told.lock().unwrap().push(notice.clone());
     }
 }
-
-pub fn sign(signer: &mut BoxedSigner) -> Result<Vec<u8>, SignError> {
-    let mut out = [0; 72];
-    let len = signer.sign(ECDSA, b"message", &mut out)?;
-    Ok(out[..len].to_vec())
-}
-
-pub const SIGNED: &[u8] = b"\0message";
