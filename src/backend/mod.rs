@@ -2,18 +2,22 @@
 //! [`Signer`].
 
 pub mod algorithm;
+#[cfg(any(feature = "ca", feature = "tpm"))]
+pub mod attestation;
 #[cfg(feature = "file")]
 pub mod chain;
-#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+#[cfg(any(feature = "ca", feature = "pkcs11", feature = "tpm"))]
 pub(crate) mod ecdsa;
 #[cfg(feature = "file")]
 pub mod file;
 #[cfg(any(feature = "pkcs11", feature = "tpm"))]
 pub mod isolated;
+#[cfg(feature = "file")]
+pub mod path;
 pub(crate) mod pem;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
-#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+#[cfg(any(feature = "ca", feature = "pkcs11", feature = "tpm"))]
 pub(crate) mod public_key;
 #[cfg(feature = "file")]
 #[cfg_attr(

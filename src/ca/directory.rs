@@ -6,6 +6,7 @@
 //! | `intermediate.pem`, `intermediate.key` | if they are there, they issue, and the root's key may be taken away |
 //! | `index.json` | what was issued and revoked |
 //! | `crl.pem` | the last revocation list |
+//! | `challenges/` | challenges that wait for the answer of a TPM |
 
 use core::time::Duration;
 use std::borrow::ToOwned as _;
@@ -116,6 +117,11 @@ impl Directory {
             path: path.to_owned(),
             _lock: lock,
         })
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The file of the root's certificate in `path`.

@@ -5,6 +5,7 @@ use std::borrow::ToOwned as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::attest::AttestError;
 use crate::backend::file::{GenerateError, OpenError};
 use crate::core::key::SignError;
 use crate::core::time::UnixTime;
@@ -63,6 +64,8 @@ pub enum Error {
     OtherAuthority(PathBuf),
     /// The certificate is already revoked.
     AlreadyRevoked(Serial, UnixTime),
+    /// A key is not proven to be in a TPM.
+    Attestation(AttestError),
 }
 
 impl fmt::Display for Error {
@@ -106,6 +109,7 @@ impl fmt::Display for Error {
             Self::AlreadyRevoked(serial, at) => {
                 write!(f, "the certificate {serial} is revoked since {at}")
             }
+            Self::Attestation(error) => error.fmt(f),
         }
     }
 }
@@ -120,6 +124,12 @@ impl Error {
             path: path.to_owned(),
             source,
         }
+    }
+}
+
+impl From<AttestError> for Error {
+    fn from(error: AttestError) -> Self {
+        Self::Attestation(error)
     }
 }
 

@@ -148,7 +148,7 @@ mod hexadecimal {
 }
 
 /// Times as RFC 3339 text.
-mod rfc3339 {
+pub(super) mod rfc3339 {
     use std::string::String;
 
     use serde::de::{Deserialize as _, Deserializer, Error as _};
@@ -156,16 +156,11 @@ mod rfc3339 {
 
     use crate::core::time::UnixTime;
 
-    pub(super) fn serialize<S: Serializer>(
-        time: &UnixTime,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub fn serialize<S: Serializer>(time: &UnixTime, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(time)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<UnixTime, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<UnixTime, D::Error> {
         let text = String::deserialize(deserializer)?;
         UnixTime::parse_rfc3339(&text)
             .ok_or_else(|| D::Error::custom("not a time such as 2026-11-22T02:19:51Z"))

@@ -5,8 +5,10 @@
 //! key is any [`Signer`](crate::core::key::Signer). [`Directory`] keeps an authority and what it issued
 //! in files.
 
+pub mod attest;
 mod authority;
 mod certificate;
+mod challenges;
 mod crl;
 mod directory;
 mod error;

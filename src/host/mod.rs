@@ -1,6 +1,8 @@
 //! What runs on a host and is not an output: configuration, transport, rules, retries.
 
 pub mod arn;
+#[cfg(any(feature = "ca", feature = "tpm"))]
+pub mod attestation;
 pub mod client_certificate;
 pub mod clock;
 pub mod config;
