@@ -6,7 +6,6 @@ use std::borrow::ToOwned as _;
 use std::format;
 use std::path::Path;
 use std::string::{String, ToString as _};
-use std::vec::Vec;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -116,6 +115,7 @@ impl core::error::Error for DocumentError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::vec::Vec;
 
     fn answer() -> Answer {
         Answer {

@@ -39,6 +39,8 @@ pub enum Action {
     Init(Init),
     /// Issue a certificate, for a new key or for a request
     Issue(Issue),
+    /// Challenge a TPM to prove that it has a key (`key attest`)
+    Challenge(Challenge),
     /// Revoke a certificate
     Revoke(Revoke),
     /// Write the revocation list
@@ -90,8 +92,30 @@ pub struct Issue {
     /// Certify the key of this PKCS#10 request, PEM or DER, instead of a new one
     #[arg(long, value_name = "FILE")]
     pub csr: Option<PathBuf>,
+    /// Only if this answer to a challenge proves that the request's key is in a TPM, and cannot leave it
+    #[arg(long, value_name = "ANSWER", requires_all = ["csr", "ek_roots"])]
+    pub attested: Option<PathBuf>,
+    /// The certificates of the makers of TPMs that are trusted, PEM
+    #[arg(long, value_name = "FILE", requires = "attested")]
+    pub ek_roots: Option<PathBuf>,
     #[command(flatten)]
     pub destination: Destination,
+}
+
+#[derive(Debug, Args)]
+pub struct Challenge {
+    /// What `keystead key attest KEY --request` wrote
+    #[arg(value_name = "REQUEST")]
+    pub request: PathBuf,
+    /// The certificates of the makers of TPMs that are trusted, PEM
+    #[arg(long, value_name = "FILE")]
+    pub ek_roots: PathBuf,
+    /// Write the challenge to this new file
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// How long it can be answered
+    #[arg(long, value_name = "DURATION", default_value = "1d", value_parser = lifetime)]
+    pub validity: Duration,
 }
 
 #[derive(Debug, Args)]

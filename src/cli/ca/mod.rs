@@ -1,5 +1,6 @@
 //! `keystead ca`: the development CA on the command line.
 
+mod attest;
 mod flags;
 mod report;
 
@@ -43,6 +44,7 @@ pub fn run(arguments: &[OsString], _: &Context<'_>) -> Result<ExitCode, CliError
     let report = match &ca.action {
         Action::Init(flags) => init(&ca.dir, flags, now),
         Action::Issue(flags) => issue(&ca.dir, flags, now),
+        Action::Challenge(flags) => attest::challenge(&ca.dir, flags, now),
         Action::Revoke(flags) => revoke(&ca.dir, flags, now),
         Action::Crl(flags) => list(&ca.dir, flags, now),
         Action::Show(flags) => show(&ca.dir, flags, now),
@@ -101,11 +103,13 @@ fn issue(dir: &Path, flags: &Issue, now: UnixTime) -> Result<String, CliError> {
         }
     };
     let mut directory = Directory::open(dir).map_err(fail)?;
+    let endorsed = attest::prove(&mut directory, dir, flags, &files, &key, now)?;
     let record = directory
         .issue(&template, key, &files.certificate, files.chain.as_deref())
         .map_err(fail)?;
     let intermediates = directory.intermediate_path();
-    Ok(report::issued(&record, &files, intermediates.as_deref()))
+    let proof = endorsed.as_ref().map_or_else(String::new, report::proven);
+    Ok(proof + &report::issued(&record, &files, intermediates.as_deref()))
 }
 
 fn read_request(path: &Path) -> Result<CertificateRequest, CliError> {
@@ -206,6 +210,7 @@ fn failure(error: Error, dir: &Path) -> CliError {
         return identity::open_error(error);
     }
     let remedy = match &error {
+        Error::Attestation(error) => error.remedy().unwrap_or_default(),
         Error::NoAuthority(_) => format!("make one: keystead ca{} init", report::dir_flag(dir)),
         Error::Exists(_) => {
             "nothing is ever overwritten: choose another name, or move it away".into()
@@ -230,7 +235,8 @@ fn failure(error: Error, dir: &Path) -> CliError {
         | Error::KeyMismatch
         | Error::NotAnAuthority
         | Error::PublicKey
-        | Error::Sign(_) => Exit::Key,
+        | Error::Sign(_)
+        | Error::Attestation(_) => Exit::Key,
         _ => Exit::Internal,
     };
     CliError::new(exit, format!("{error}"), remedy)

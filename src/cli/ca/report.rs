@@ -8,8 +8,11 @@ use std::vec::Vec;
 use serde_json::{Value, json};
 
 use super::{CliError, Directory, Exit, Files, NewAuthority};
+use crate::backend::attestation::Endorsed;
 use crate::ca::Record;
 use crate::core::time::UnixTime;
+use crate::host::pkix::name_text;
+use crate::host::serial::Serial;
 
 /// ` --dir DIR`, where that is not the usual one.
 pub fn dir_flag(dir: &Path) -> String {
@@ -67,6 +70,25 @@ pub fn issued(record: &Record, files: &Files, intermediates: Option<&Path>) -> S
         chain.unwrap_or(&files.certificate).display(),
     );
     text
+}
+
+/// After `challenge`.
+pub fn challenged(path: &Path, until: UnixTime) -> String {
+    format!(
+        "{}: a challenge that only the TPM of the request can answer, until {until}\n\
+         Next, where the TPM is: keystead key attest KEY --answer {} --out answer.json\n",
+        path.display(),
+        path.display()
+    )
+}
+
+/// Before what was issued for a key in a TPM.
+pub fn proven(endorsed: &Endorsed) -> String {
+    format!(
+        "the key is in the TPM with the endorsement certificate {} by {}\n",
+        Serial::new(&endorsed.serial),
+        name_text(&endorsed.issuer)
+    )
 }
 
 /// After `revoke`.
