@@ -6,10 +6,11 @@ use std::format;
 use std::string::{String, ToString as _};
 
 use tss_esapi::constants::response_code::Tss2ResponseCode;
+use tss_esapi::handles::ObjectHandle;
 use tss_esapi::tcti_ldr::TctiNameConf;
 use tss_esapi::{Context, Error};
 
-use crate::backend::tpm::code::ResponseCode;
+use crate::backend::tpm::code::{self, ResponseCode};
 use crate::backend::tpm::device::Access;
 use crate::backend::tpm::error::{CallError, TpmError};
 
@@ -63,6 +64,36 @@ impl Connection {
                 code: code(error),
             },
         })
+    }
+
+    /// Removes an object or a session from the TPM. That it is gone already is no error.
+    ///
+    /// # Errors
+    /// [`TpmError::Call`].
+    pub fn flush(&mut self, handle: impl Into<ObjectHandle>) -> Result<(), TpmError> {
+        let handle = handle.into();
+        self.run("what was loaded", "TPM2_FlushContext", |context| {
+            context.flush_context(handle)
+        })
+        .or_else(|error| match &error {
+            TpmError::Call { error: call, .. } if call.code.bare() == code::HANDLE => Ok(()),
+            _ => Err(error),
+        })
+    }
+
+    /// Does something with what was loaded, and removes it then, whatever came of it.
+    ///
+    /// # Errors
+    /// What came of it, or [`TpmError::Call`].
+    pub fn while_loaded<T>(
+        &mut self,
+        handle: impl Into<ObjectHandle>,
+        something: impl FnOnce(&mut Self) -> Result<T, TpmError>,
+    ) -> Result<T, TpmError> {
+        let result = something(self);
+        let flushed = self.flush(handle);
+        let done = result?;
+        flushed.map(|()| done)
     }
 }
 

@@ -7,9 +7,9 @@ use tss_esapi::handles::{KeyHandle, PersistentTpmHandle, TpmHandle};
 use tss_esapi::structures::Public;
 
 use super::connection::Connection;
-use super::public;
+use super::{load, public};
 use crate::backend::tpm::code;
-use crate::backend::tpm::device::KeyPlace;
+use crate::backend::tpm::device::{KeyPlace, Operator};
 use crate::backend::tpm::error::TpmError;
 
 /// A key in the TPM.
@@ -30,13 +30,28 @@ impl LoadedKey {
     ///
     /// # Errors
     /// [`TpmError`].
-    pub fn open(connection: &mut Connection, place: &KeyPlace) -> Result<Self, TpmError> {
+    pub fn open(
+        connection: &mut Connection,
+        place: &KeyPlace,
+        operator: &mut dyn Operator,
+    ) -> Result<Self, TpmError> {
         match place {
             KeyPlace::Handle(handle) => Self::at(connection, *handle),
-            KeyPlace::File { name, .. } => Err(TpmError::Unsupported {
-                what: std::format!("{name}: key files"),
-                remedy: std::string::String::new(),
-            }),
+            KeyPlace::File { name, contents } => {
+                let loaded = load::load(connection, name, contents, operator)?;
+                let public_key =
+                    public::public_key(&loaded.public).map_err(|reason| TpmError::Key {
+                        key: name.clone(),
+                        reason,
+                        remedy: "`keystead key generate tpm:…` makes a key that signs".into(),
+                    })?;
+                Ok(Self {
+                    handle: loaded.handle,
+                    public: loaded.public,
+                    name: loaded.name,
+                    public_key,
+                })
+            }
         }
     }
 

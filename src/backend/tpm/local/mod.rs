@@ -1,12 +1,14 @@
 //! A TPM, spoken to by this process through libtss2.
 
-#[expect(
-    dead_code,
-    reason = "signatures do not ask by it yet; new keys and hierarchies are going to"
-)]
 mod auth;
 mod connection;
+mod import;
 mod key;
+mod load;
+mod parent;
+#[expect(dead_code, reason = "signatures are going to be authorised by it")]
+mod policy;
+mod primary;
 mod public;
 mod scheme;
 mod signer;

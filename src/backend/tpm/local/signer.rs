@@ -36,7 +36,7 @@ impl TpmSigner {
         request: OpenKey,
         mut operator: Box<dyn Operator>,
     ) -> Result<(Self, Vec<u8>, Vec<Warning>), TpmError> {
-        let key = LoadedKey::open(&mut connection, &request.key)?;
+        let key = LoadedKey::open(&mut connection, &request.key, &mut *operator)?;
         let kind = PublicKeyInfo::from_der(&key.public_key)
             .ok()
             .and_then(|public_key| public_key.kind())
