@@ -1,3 +1,4 @@
 //! Keys in TPMs: swtpm, and tools that were not written here.
 
+mod files;
 mod signer;

@@ -100,7 +100,7 @@ impl Parent {
         command: impl Fn(&mut Context, KeyHandle) -> Result<T, Error>,
     ) -> Result<T, TpmError> {
         let (handle, called) = (self.handle, self.called.clone());
-        let mut send = |connection: &mut Connection| {
+        let send = |connection: &mut Connection| {
             connection.run(&called, call, |context| {
                 context.execute_with_session(Some(AuthSession::Password), |context| {
                     command(context, handle)

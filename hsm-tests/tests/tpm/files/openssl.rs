@@ -1,0 +1,100 @@
+//! Files made by tpm2-openssl.
+
+use hsm_tests::Swtpm;
+
+use super::{NONE, Stored, genpkey, sign};
+
+#[test]
+fn keys_under_the_owner_hierarchy_sign() {
+    let tpm = Swtpm::new();
+    for algorithm in ["EC:P-256", "EC:P-384", "RSA:2048"] {
+        let file = genpkey(&tpm, algorithm, &[]);
+        sign(&tpm, &file, NONE).unwrap_or_else(|error| panic!("{algorithm}: {error}"));
+    }
+}
+
+#[test]
+fn a_key_under_a_hierarchy_costs_three_commands_and_flushes() {
+    let tpm = Swtpm::new();
+    let file = genpkey(&tpm, "EC:P-256", &[]);
+    // The first signature ever has the TPM test itself.
+    sign(&tpm, &file, NONE).unwrap();
+    let (signed, commands) = tpm.commands_of(|| super::open_and_sign(&tpm, &file, NONE));
+    signed.unwrap();
+    let expected = [
+        "CreatePrimary",
+        "Load",
+        "FlushContext",
+        "Sign",
+        "FlushContext",
+    ];
+    assert_eq!(commands, expected);
+}
+
+#[test]
+fn a_key_under_a_persistent_parent_costs_three_commands_and_a_flush() {
+    let tpm = Swtpm::new();
+    tpm.make_storage_root();
+    let file = genpkey(&tpm, "EC:P-256", &["parent:0x81000001"]);
+    // The first signature ever has the TPM test itself.
+    sign(&tpm, &file, NONE).unwrap();
+    let (signed, commands) = tpm.commands_of(|| super::open_and_sign(&tpm, &file, NONE));
+    signed.unwrap();
+    assert_eq!(commands, ["ReadPublic", "Load", "Sign", "FlushContext"]);
+    tpm.assert_nothing_left();
+}
+
+#[test]
+fn the_keys_auth_value_is_asked_for() {
+    let tpm = Swtpm::new();
+    let file = genpkey(&tpm, "EC:P-256", &["user-auth:keypin"]);
+    let stored = Stored {
+        key: Some("keypin"),
+        ..NONE
+    };
+    sign(&tpm, &file, stored).unwrap();
+}
+
+#[test]
+fn the_parents_auth_value_is_asked_for() {
+    let tpm = Swtpm::new();
+    tpm.tool(
+        "createprimary -Q -C o -g sha256 -G ecc256:aes128cfb -p parentpw -a \
+         fixedtpm|fixedparent|sensitivedataorigin|userwithauth|restricted|decrypt -c parent.ctx",
+    );
+    tpm.tool("evictcontrol -Q -C o -c parent.ctx 0x81000002");
+    tpm.tool("flushcontext -t");
+    let options = ["parent:0x81000002", "parent-auth:parentpw"];
+    let file = genpkey(&tpm, "EC:P-256", &options);
+    let with = |parent| Stored { parent, ..NONE };
+    sign(&tpm, &file, with(Some("parentpw"))).unwrap();
+    // A wrong value is tried once, and none once: it counts.
+    for parent in [Some("wrong"), None] {
+        let failures = tpm.lockout().failures;
+        for says in [
+            "the auth value of the parent key",
+            "the auth value of the parent key",
+        ] {
+            let error = sign(&tpm, &file, with(parent)).unwrap_err().to_string();
+            assert!(
+                error.starts_with("key.tss2: ") && error.contains(says),
+                "{error}"
+            );
+        }
+        assert_eq!(tpm.lockout().failures, failures + 1, "{parent:?}");
+    }
+    sign(&tpm, &file, with(Some("parentpw"))).unwrap();
+}
+
+#[test]
+fn the_owners_password_is_asked_for() {
+    let tpm = Swtpm::new();
+    let file = genpkey(&tpm, "EC:P-256", &[]);
+    tpm.set_owner_password("ownerpw");
+    let with = |owner| Stored { owner, ..NONE };
+    sign(&tpm, &file, with(Some("ownerpw"))).unwrap();
+    for owner in [Some("wrong"), None] {
+        let error = sign(&tpm, &file, with(owner)).unwrap_err().to_string();
+        assert!(error.contains("the owner hierarchy"), "{error}");
+    }
+}
