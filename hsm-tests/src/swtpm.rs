@@ -4,6 +4,7 @@
 //! are wanted at once there is [`ResourceManager`].
 
 mod commands;
+mod maker;
 mod port;
 mod resource_manager;
 

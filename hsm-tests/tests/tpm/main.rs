@@ -1,4 +1,7 @@
 //! Keys in TPMs: swtpm, and tools that were not written here.
 
+mod endorsement;
 mod files;
+mod operator;
 mod signer;
+mod status;

@@ -10,6 +10,7 @@ use std::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::endorsement::{EkTemplate, EndorsementKey};
 use super::error::TpmError;
 use super::uri::SaltKey;
 use crate::backend::BoxedSigner;
@@ -49,6 +50,13 @@ pub trait Device {
     fn perform(&mut self, task: &Task, operator: &mut dyn Operator) -> Result<Done, TpmError>;
 }
 
+/// A device that answers another question than it was asked is none.
+pub(super) fn other_answer() -> TpmError {
+    TpmError::Signer {
+        reason: "it answered another question than it was asked".into(),
+    }
+}
+
 /// What else can be done with a TPM.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Task {
@@ -56,6 +64,9 @@ pub enum Task {
     Status,
     /// Make a key: [`Done::Generated`].
     Generate(GenerateKey),
+    /// Find the endorsement key, that of a template or the first with a certificate:
+    /// [`Done::EndorsementKey`].
+    EndorsementKey(Option<EkTemplate>),
 }
 
 /// What became of a [`Task`].
@@ -65,6 +76,8 @@ pub enum Done {
     Status(Status),
     /// Of [`Task::Generate`].
     Generated(GeneratedKey),
+    /// Of [`Task::EndorsementKey`].
+    EndorsementKey(EndorsementKey),
 }
 
 /// Who has the auth values.

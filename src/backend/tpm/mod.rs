@@ -6,12 +6,14 @@
 
 pub mod code;
 mod device;
+mod endorsement;
 mod error;
 pub mod key_file;
 mod local;
 mod uri;
 
 pub use self::device::*;
+pub use self::endorsement::{EkTemplate, EndorsementKey, endorsement_key};
 pub(super) use self::error::command;
 pub use self::error::{AuthProblem, CallError, TpmError, sign_error};
 pub use self::local::Local;

@@ -1,17 +1,23 @@
 //! A TPM, spoken to by this process through libtss2.
 
 mod auth;
+mod capability;
 mod connection;
+mod ek;
+mod hierarchy;
 mod import;
 mod key;
 mod load;
+mod nv;
 mod parent;
+mod persistent;
 #[expect(dead_code, reason = "signatures are going to be authorised by it")]
 mod policy;
 mod primary;
 mod public;
 mod scheme;
 mod signer;
+mod status;
 
 use std::boxed::Box;
 
@@ -48,10 +54,19 @@ impl Device for Local {
         })
     }
 
-    fn perform(&mut self, task: &Task, _: &mut dyn Operator) -> Result<Done, TpmError> {
-        Err(TpmError::Unsupported {
-            what: std::format!("{task:?}"),
-            remedy: std::string::String::new(),
-        })
+    fn perform(&mut self, task: &Task, operator: &mut dyn Operator) -> Result<Done, TpmError> {
+        let mut connection = Connection::open(&self.access)?;
+        match task {
+            Task::Status => status::status(&mut connection).map(Done::Status),
+            Task::EndorsementKey(template) => {
+                ek::with_ek(&mut connection, operator, *template, |_, _, ek| {
+                    Ok(Done::EndorsementKey(ek.about.clone()))
+                })
+            }
+            other => Err(TpmError::Unsupported {
+                what: std::format!("{other:?}"),
+                remedy: std::string::String::new(),
+            }),
+        }
     }
 }

@@ -1,0 +1,127 @@
+//! Commands that a hierarchy has to authorise.
+
+use std::format;
+
+use tss_esapi::attributes::SessionAttributesBuilder;
+use tss_esapi::constants::SessionType;
+use tss_esapi::handles::{ObjectHandle, SessionHandle};
+use tss_esapi::interface_types::algorithm::HashingAlgorithm;
+use tss_esapi::interface_types::session_handles::AuthSession;
+use tss_esapi::structures::{Auth, SymmetricDefinition};
+use tss_esapi::{Context, Error};
+
+use super::auth::{Subject, authorise};
+use super::connection::Connection;
+use crate::backend::secret::Secret;
+use crate::backend::tpm::device::{Object, Operator};
+use crate::backend::tpm::error::TpmError;
+
+/// A hierarchy, whose password is asked for when it is first needed.
+#[derive(Debug)]
+pub struct Hierarchy {
+    of: Object,
+    handle: ObjectHandle,
+    /// That which the TPM took.
+    taken: Option<Secret>,
+}
+
+impl Hierarchy {
+    #[expect(dead_code, reason = "nothing is put into the TPM yet")]
+    /// That of the owner.
+    pub fn owner() -> Self {
+        Self {
+            of: Object::Owner,
+            handle: ObjectHandle::Owner,
+            taken: None,
+        }
+    }
+
+    /// That of endorsement.
+    pub fn endorsement() -> Self {
+        Self {
+            of: Object::Endorsement,
+            handle: ObjectHandle::Endorsement,
+            taken: None,
+        }
+    }
+
+    /// Runs a command whose first handle is the hierarchy's.
+    ///
+    /// # Errors
+    /// [`TpmError`]; [`TpmError::Auth`] names the hierarchy.
+    pub fn run<T>(
+        &mut self,
+        connection: &mut Connection,
+        operator: &mut dyn Operator,
+        what: &str,
+        call: &'static str,
+        command: impl Fn(&mut Context) -> Result<T, Error>,
+    ) -> Result<T, TpmError> {
+        if let Some(value) = &self.taken {
+            return with_value(connection, self.handle, value, what, call, &command);
+        }
+        let subject = Subject::hierarchy(self.of, connection.access());
+        let handle = self.handle;
+        let (done, value) = authorise(connection, &subject, operator, |connection, value| {
+            let done = with_value(connection, handle, value, what, call, &command)?;
+            Ok((done, value.clone()))
+        })?;
+        self.taken = Some(value);
+        Ok(done)
+    }
+}
+
+/// Where there is a password, it does not go over the bus: the session proves that it is known.
+fn with_value<T>(
+    connection: &mut Connection,
+    handle: ObjectHandle,
+    value: &Secret,
+    what: &str,
+    call: &'static str,
+    command: &impl Fn(&mut Context) -> Result<T, Error>,
+) -> Result<T, TpmError> {
+    let auth = Auth::try_from(value.expose()).unwrap_or_default();
+    connection.run(what, call, |context| {
+        context.tr_set_auth(handle, auth.clone())
+    })?;
+    if value.expose().is_empty() || connection.access().plain_auth {
+        return connection.run(what, call, |context| {
+            context.execute_with_session(Some(AuthSession::Password), command)
+        });
+    }
+    let session = start(connection, what)?;
+    let result = connection.run(what, call, |context| {
+        context.execute_with_session(Some(session), command)
+    });
+    let flushed = connection.run(what, "TPM2_FlushContext", |context| {
+        context.flush_context(SessionHandle::from(session).into())
+    });
+    let done = result?;
+    flushed.map(|()| done)
+}
+
+fn start(connection: &mut Connection, what: &str) -> Result<AuthSession, TpmError> {
+    let session = connection.run(what, "TPM2_StartAuthSession", |context| {
+        let session = context.execute_without_session(|context| {
+            context.start_auth_session(
+                None,
+                None,
+                None,
+                SessionType::Hmac,
+                SymmetricDefinition::AES_128_CFB,
+                HashingAlgorithm::Sha256,
+            )
+        })?;
+        if let Some(session) = session {
+            let (attributes, mask) = SessionAttributesBuilder::new()
+                .with_continue_session(true)
+                .build();
+            context.tr_sess_set_attributes(session, attributes, mask)?;
+        }
+        Ok(session)
+    })?;
+    session.ok_or_else(|| TpmError::Unsupported {
+        what: format!("{}: it starts no HMAC session", what),
+        remedy: "--tpm-plain-auth does without".into(),
+    })
+}
