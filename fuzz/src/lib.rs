@@ -47,6 +47,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("selector", selector),
     ("session_answer", session_answer),
     ("subject", subject),
+    ("tpm_key_file", tpm_key_file),
 ];
 
 pub fn arn(data: &[u8]) {
@@ -278,5 +279,27 @@ pub fn subject(data: &[u8]) {
     };
     if let Ok(subject) = text.parse::<Subject>() {
         assert_eq!(subject.to_string().parse(), Ok(subject));
+    }
+}
+
+/// A `TSS2 PRIVATE KEY` file.
+#[cfg_attr(
+    not(feature = "tpm"),
+    expect(unused_variables, reason = "it is not built in")
+)]
+pub fn tpm_key_file(data: &[u8]) {
+    #[cfg(feature = "tpm")]
+    {
+        use keystead::backend::tpm::key_file::{KeyFile, is_key_file};
+
+        match KeyFile::read(data) {
+            Ok(file) => {
+                assert!(is_key_file(data));
+                let text = file.write().expect("what was read is not too long");
+                assert_eq!(KeyFile::read(text.as_bytes()).as_ref(), Ok(&file));
+                let _ = (file.policy_steps(), file.salt());
+            }
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
     }
 }

@@ -53,11 +53,14 @@ impl Layout {
         let mut list = "[policy]\n".to_owned();
         for (number, (code, body)) in commands.iter().enumerate() {
             writeln!(list, "{number}=SEQUENCE:command{number}").unwrap();
-            let hex = hex(body);
+            let body = match body.is_empty() {
+                true => "OCTETSTRING:".to_owned(),
+                false => format!("FORMAT:HEX,OCTETSTRING:{}", hex(body)),
+            };
             writeln!(
                 self.sections,
                 "[command{number}]\ncode=EXPLICIT:0,INTEGER:{code}\n\
-                 body=EXPLICIT:1,FORMAT:HEX,OCTETSTRING:{hex}"
+                 body=EXPLICIT:1,{body}"
             )
             .unwrap();
         }
