@@ -1,8 +1,13 @@
 //! Files made by tpm2-openssl.
 
-use hsm_tests::Swtpm;
+use std::fs;
+use std::path::Path;
 
-use super::{NONE, Stored, genpkey, sign};
+use hsm_tests::Swtpm;
+use hsm_tests::program::run;
+use keystead::backend::tpm::key_file::KeyFile;
+
+use super::{NONE, Stored, genpkey, sign, with_provider};
 
 #[test]
 fn keys_under_the_owner_hierarchy_sign() {
@@ -96,5 +101,59 @@ fn the_owners_password_is_asked_for() {
     for owner in [Some("wrong"), None] {
         let error = sign(&tpm, &file, with(owner)).unwrap_err().to_string();
         assert!(error.contains("the owner hierarchy"), "{error}");
+    }
+}
+
+/// Has tpm2-openssl sign with a file, and verifies what it signed.
+#[track_caller]
+fn signs_in_openssl(tpm: &Swtpm, file: &str, password: Option<&str>) {
+    let mut request = with_provider(tpm, "req");
+    request.args([
+        "-new",
+        "-subj",
+        "/CN=hub",
+        "-key",
+        file,
+        "-out",
+        "request.pem",
+    ]);
+    if let Some(password) = password {
+        request.args(["-passin", &format!("pass:{password}")]);
+    }
+    run(&mut request).success();
+    tpm.assert_nothing_left();
+    let verified =
+        run(tpm
+            .command("openssl")
+            .args(["req", "-in", "request.pem", "-noout", "-verify"]));
+    let text = verified.stdout.clone() + &verified.stderr;
+    verified.success();
+    assert!(text.contains("verify OK"), "{text}");
+}
+
+#[test]
+fn files_that_we_write_sign_in_openssl() {
+    let tpm = Swtpm::new();
+    tpm.make_storage_root();
+    for (options, password) in [
+        (&[][..], None),
+        (&["parent:0x81000001"], None),
+        (&["parent:0x81000001", "user-auth:keypin"], Some("keypin")),
+    ] {
+        let file = genpkey(&tpm, "EC:P-256", options);
+        let contents = fs::read(tpm.folder().join(file)).unwrap();
+        let mut file = KeyFile::read(&contents).unwrap();
+        // Which is the same key at the handle and in the hierarchy.
+        tpm.tool("readpublic -Q -c 0x81000001 -n name");
+        file.parent_name = Some(fs::read(tpm.folder().join("name")).unwrap());
+        let text = file.write().unwrap();
+        assert!(text.starts_with("Parent-Name: 000b"));
+        fs::write(tpm.folder().join("ours.tss2"), text).unwrap();
+        signs_in_openssl(&tpm, "ours.tss2", password);
+        let stored = Stored {
+            key: password,
+            ..NONE
+        };
+        sign(&tpm, Path::new("ours.tss2"), stored).unwrap();
     }
 }
