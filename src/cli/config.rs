@@ -12,7 +12,7 @@ use clap::Command;
 use super::context::{self, Context};
 use super::error::CliError;
 use super::identity_plan::IdentityPlan;
-#[cfg(feature = "pkcs11")]
+#[cfg(any(feature = "pkcs11", feature = "tpm"))]
 use super::place::Place;
 use super::plan::{Plan, REQUIRED};
 use super::sources::Sources;
@@ -59,7 +59,11 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
         }
         text += &settings(sources);
         match Plan::new(matches, sources, context) {
-            Ok(plan) => text += &(derived(&plan) + &of_token(&plan.identity)),
+            Ok(plan) => {
+                text += &derived(&plan);
+                text += &of_token(&plan.identity);
+                text += &of_tpm(&plan.identity, context);
+            }
             Err(error) => {
                 // Writing into a string does not fail.
                 let _ = writeln!(text, "\n  PROBLEM: {}", error.what);
@@ -164,5 +168,27 @@ fn of_token(plan: &IdentityPlan) -> String {
 
 #[cfg(not(feature = "pkcs11"))]
 fn of_token(_: &IdentityPlan) -> String {
+    String::new()
+}
+
+/// How the TPM is reached, if the key is in one.
+#[cfg(feature = "tpm")]
+fn of_tpm(plan: &IdentityPlan, context: &Context<'_>) -> String {
+    let Some(Place::Tpm(place)) = &plan.key else {
+        return String::new();
+    };
+    let tcti = match plan.tpm.tcti(Some(place), context.environment) {
+        Ok(tcti) => format!("{}", Printable(&tcti)),
+        Err(error) => error.what,
+    };
+    let auth = match plan.tpm.auths(Some(place)).key {
+        Some(source) => format!("{source}"),
+        None => String::from("none, or asked for on the terminal"),
+    };
+    format!("  TPM                     {tcti}\n  auth value              {auth}\n")
+}
+
+#[cfg(not(feature = "tpm"))]
+fn of_tpm(_: &IdentityPlan, _: &Context<'_>) -> String {
     String::new()
 }

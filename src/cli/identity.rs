@@ -4,6 +4,7 @@ use std::borrow::ToOwned as _;
 use std::format;
 use std::path::Path;
 use std::string::ToString as _;
+use std::vec::Vec;
 
 use super::context::{Context, ProcessEnvironment};
 use super::error::{CliError, Exit};
@@ -11,6 +12,10 @@ use super::identity_plan::IdentityPlan;
 use super::place::Place;
 #[cfg(feature = "pkcs11")]
 use super::token;
+#[cfg(feature = "tpm")]
+use super::tpm;
+#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+use crate::backend::chain;
 use crate::backend::file::{self, FileIdentity, OpenError, Warning};
 use crate::backend::secret::{Secret, SecretError};
 use crate::backend::{BoxedSigner, Identity};
@@ -46,6 +51,8 @@ pub fn open_signer(plan: &IdentityPlan, context: &Context<'_>) -> Result<BoxedSi
         Some(Place::File(path)) => open_key_file(plan, path, context),
         #[cfg(feature = "pkcs11")]
         Some(Place::Token(key)) => token::identity::open_signer(plan, key, context),
+        #[cfg(feature = "tpm")]
+        Some(Place::Tpm(key)) => tpm::identity::open_signer(plan, key, context),
     }
 }
 
@@ -68,6 +75,10 @@ pub fn open_key_file(
 
 /// Opens certificate and key.
 fn open_unchecked(plan: &IdentityPlan, context: &Context<'_>) -> Result<Identity, CliError> {
+    #[cfg(feature = "tpm")]
+    if let Some(Place::Tpm(key)) = &plan.key {
+        return tpm::identity::open(plan, key, context);
+    }
     #[cfg(feature = "pkcs11")]
     if let Some(identity) = token::identity::open(plan, context)? {
         return Ok(identity);
@@ -90,6 +101,52 @@ fn open_unchecked(plan: &IdentityPlan, context: &Context<'_>) -> Result<Identity
     Ok(identity)
 }
 
+/// Puts the chain in order, with the intermediates of the plan's file, and joins it with the signer;
+/// `name` is where the certificates are from.
+///
+/// # Errors
+/// [`CliError`] if none of them is for the signer's key, or they are no chain.
+#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+pub fn join(
+    plan: &IdentityPlan,
+    name: &str,
+    mut certificates: Vec<Vec<u8>>,
+    signer: BoxedSigner,
+    context: &Context<'_>,
+) -> Result<Identity, CliError> {
+    let of_chain = |error: chain::ChainError| {
+        let remedy = error.remedy().unwrap_or_default();
+        CliError::new(Exit::Key, format!("{name}: {error}"), remedy)
+    };
+    let own = certificates.len();
+    let intermediates = plan.intermediates.as_deref();
+    if let Some(path) = intermediates {
+        let more = read_certificates(path)?;
+        certificates.extend(more);
+    }
+    let chain = chain::build(&certificates, signer.public_key()).map_err(of_chain)?;
+    for (index, certificate) in certificates[own..].iter().enumerate() {
+        if let Some(stray) = chain::stray(certificate, &chain).map_err(of_chain)? {
+            let warning = Warning::Stray {
+                path: intermediates.unwrap_or(Path::new("")).into(),
+                number: index + 1,
+                stray,
+            };
+            warn(&warning, plan, context)?;
+        }
+    }
+    Identity::new(chain, signer)
+        .map_err(|error| CliError::new(Exit::Key, format!("{name}: {error}"), ""))
+}
+
+/// The certificates in a file.
+///
+/// # Errors
+/// [`CliError`] naming the file.
+pub fn read_certificates(path: &Path) -> Result<Vec<Vec<u8>>, CliError> {
+    file::read_certificates(path).map_err(open_error)
+}
+
 fn refuse_soft_key(plan: &IdentityPlan, path: &Path) -> Result<(), CliError> {
     if !plan.require_hardware {
         return Ok(());
@@ -100,7 +157,7 @@ fn refuse_soft_key(plan: &IdentityPlan, path: &Path) -> Result<(), CliError> {
             "{}: --require-hardware takes no key from a file",
             path.display()
         ),
-        "name a key in a token (--key pkcs11:…), or leave --require-hardware out",
+        "name a key in a token (--key pkcs11:…) or in a TPM (tpm:…), or leave --require-hardware out",
     ))
 }
 

@@ -4,6 +4,8 @@ use std::borrow::ToOwned as _;
 use std::format;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
+#[cfg(feature = "tpm")]
+use std::vec::Vec;
 
 use clap::ArgMatches;
 
@@ -13,6 +15,8 @@ use super::place::{self, Place};
 use super::sources::Sources;
 #[cfg(feature = "pkcs11")]
 use super::token::TokenPlan;
+#[cfg(feature = "tpm")]
+use super::tpm::TpmPlan;
 use super::{flags, plan};
 use crate::backend::secret::{Secret, SecretSource};
 use crate::host::config::Setting;
@@ -31,6 +35,9 @@ pub struct IdentityPlan {
     /// How tokens are reached.
     #[cfg(feature = "pkcs11")]
     pub token: TokenPlan,
+    /// How TPMs are reached.
+    #[cfg(feature = "tpm")]
+    pub tpm: TpmPlan,
     /// Whether only a key that never was outside hardware is taken.
     pub require_hardware: bool,
     /// Whether certificates that the service is going to refuse are sent all the same.
@@ -61,12 +68,18 @@ impl IdentityPlan {
         }
         let strict = sources.switch(Setting::Strict)?;
         Ok(Self {
-            certificate: Place::of(Setting::Certificate, sources, context)?,
-            key: Place::of(Setting::Key, sources, context)?,
+            certificate: Place::of_certificate(sources, context)?,
+            key: Place::of_key(sources, context)?,
             intermediates: place::file(Setting::Intermediates, sources)?,
-            password: password(matches, sources, strict, context)?,
+            password: password(flags::PKCS8_PASSWORD, matches, sources, strict, context)?,
             #[cfg(feature = "pkcs11")]
             token: TokenPlan::new(sources, context)?,
+            #[cfg(feature = "tpm")]
+            tpm: TpmPlan::new(
+                tpm_auth(matches, sources, strict, context)?,
+                sources,
+                context,
+            )?,
             require_hardware: sources.switch(Setting::RequireHardware)?,
             skip_rules: sources.switch(Setting::SkipCertificateRules)?,
             strict,
@@ -79,23 +92,25 @@ impl IdentityPlan {
     }
 }
 
+/// Where the password of a key comes from: `flag`, which has it on the command line, or a source.
 fn password(
+    flag: &'static str,
     matches: &ArgMatches,
     sources: &Sources<'_>,
     strict: bool,
     context: &Context<'_>,
 ) -> Result<Option<SecretSource>, CliError> {
-    let source = plan::password_source(sources)?;
-    let Some(password) = flags::value(matches, flags::PKCS8_PASSWORD) else {
+    let source = plan::secret_source(Setting::PasswordSource, sources)?;
+    let Some(password) = flags::value(matches, flag) else {
         return Ok(source);
     };
     let better =
         "--password-source file:…, env:…, fd:…, cred:…, cmd:… or prompt keeps it to yourself";
-    let what = "--pkcs8-password shows the password to every user of this machine";
+    let what = format!("--{flag} shows the password to every user of this machine");
     if source.is_some() {
         return Err(CliError::usage(
-            "--pkcs8-password and a password source are both given",
-            "leave --pkcs8-password out",
+            format!("--{flag} and a password source are both given"),
+            format!("leave --{flag} out"),
         ));
     }
     if strict {
@@ -104,7 +119,28 @@ fn password(
             better,
         ));
     }
-    context.console.warn(what, better);
+    context.console.warn(&what, better);
     let secret = Secret::new(password.as_bytes().to_owned());
     Ok(Some(SecretSource::Literal(secret)))
+}
+
+/// Where the auth value of a TPM's key comes from: with AWS's helper's switch it is the empty one.
+#[cfg(feature = "tpm")]
+fn tpm_auth(
+    matches: &ArgMatches,
+    sources: &Sources<'_>,
+    strict: bool,
+    context: &Context<'_>,
+) -> Result<Option<SecretSource>, CliError> {
+    let source = password(flags::TPM_KEY_PASSWORD, matches, sources, strict, context)?;
+    if !flags::switch(matches, flags::NO_TPM_KEY_PASSWORD)? {
+        return Ok(source);
+    }
+    if source.is_some() {
+        return Err(CliError::usage(
+            "--no-tpm-key-password and a password, or a source of one, are both given",
+            "leave one of them out",
+        ));
+    }
+    Ok(Some(SecretSource::Literal(Secret::new(Vec::new()))))
 }

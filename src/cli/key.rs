@@ -1,4 +1,4 @@
-//! `keystead key generate`: a new private key, in a token or in a file.
+//! `keystead key generate`: a new private key, in a token, in a TPM, or in a file.
 
 use std::ffi::OsString;
 use std::format;
@@ -15,6 +15,8 @@ use super::place::Place;
 use super::subject_key::{self, SubjectKey};
 #[cfg(feature = "pkcs11")]
 use super::token::{self, place::TokenPlace};
+#[cfg(feature = "tpm")]
+use super::tpm;
 use super::{identity, new_file, parse};
 use crate::backend::file::{GenerateError, KeyType, PrivateKey};
 #[cfg(feature = "pkcs11")]
@@ -22,17 +24,23 @@ use crate::backend::pkcs11::{GenerateKey, KeyAlgorithm};
 use crate::host::files::Access;
 
 /// One line about it.
-pub const ABOUT: &str = "Make a private key, in a token or in a file (key generate)";
+pub const ABOUT: &str = "Make a private key, in a token, a TPM, or a file (key generate)";
 
 const DETAILS: &str = "\
 In a token the key is sensitive and not extractable; object= and id= of the URI become its label and \
 CKA_ID. What is printed is the new key's whole URI. A file is new, PKCS#8 in PEM for its owner alone, and \
 encrypted if --password-source says with what.
 
+A key of a TPM is either at a persistent handle, or in a new file that only this TPM can read. Its wrong auth \
+values do not count towards the TPM's lockout, unless --counts-towards-lockout. What is printed is its whole \
+URI, with what its sessions are salted to.
+
 For example:
     keystead key generate 'pkcs11:token=hsm;object=hub-17' --pin-source file:/run/pin
     keystead key generate 'pkcs11:manufacturer=Yubico%20(www.yubico.com);id=%01' \\
         --pkcs11-lib libykcs11.so --so-pin-source file:/run/management-key
+    keystead key generate tpm:file=hub-17.tss2 --new-auth hub-17.auth
+    keystead key generate tpm:handle=0x81000011 --policy-pcr 7
     keystead key generate hub-17.key";
 
 /// Runs the command.
@@ -41,7 +49,7 @@ For example:
 /// [`CliError`]; there is no new key then.
 pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, CliError> {
     let generate = Command::new("generate")
-        .about("Make a private key, in a token or in a file")
+        .about("Make a private key, in a token, a TPM, or a file")
         .after_help(DETAILS)
         .arg(subject_key::argument())
         .arg(
@@ -50,7 +58,7 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
                 .value_name("TYPE")
                 .value_parser(value_parser!(KeyType))
                 .default_value(KeyType::P256.name())
-                .help("Kind of the key; tokens make EC and RSA keys"),
+                .help("Kind of the key; tokens and TPMs make EC and RSA keys"),
         )
         .arg(
             Arg::new("allow-duplicate")
@@ -60,6 +68,8 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
                        be gone)"),
         )
         .arg(subject_key::security_officer());
+    #[cfg(feature = "tpm")]
+    let generate = tpm::generate::flags(generate);
     let command = Command::new("key")
         .about(ABOUT)
         .subcommand_required(true)
@@ -78,6 +88,10 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
 fn make(matches: &ArgMatches, context: &Context<'_>) -> Result<String, CliError> {
     let key = SubjectKey::new(matches, context)?;
     let kind = matches.get_one("type").copied().unwrap_or_default();
+    #[cfg(feature = "tpm")]
+    if !matches!(key.place, Place::Tpm(_)) {
+        tpm::generate::refuse_flags(matches)?;
+    }
     match &key.place {
         Place::File(path) => {
             in_file(&key, path, kind)?;
@@ -88,6 +102,8 @@ fn make(matches: &ArgMatches, context: &Context<'_>) -> Result<String, CliError>
             let allow_duplicate = matches.get_flag("allow-duplicate");
             in_token(&key, place, kind, allow_duplicate, context)
         }
+        #[cfg(feature = "tpm")]
+        Place::Tpm(place) => tpm::generate::run(&key, place, kind, matches, context),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The command line: arguments become one typed plan; errors become text and exit codes. Only this
 //! layer prints and reads the environment.
 
+#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+mod asked;
 #[cfg(feature = "ca")]
 mod ca;
 mod cert;
@@ -25,12 +27,16 @@ mod refusal;
 mod sandbox;
 mod selector;
 mod sign_string;
+#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+mod signer_process;
 mod sources;
 mod subject_key;
 #[cfg(feature = "pkcs11")]
 mod token;
 #[cfg(feature = "pkcs11")]
 mod token_list;
+#[cfg(feature = "tpm")]
+mod tpm;
 
 pub use context::Context;
 pub use error::{CliError, Exit};
@@ -74,6 +80,12 @@ const SUBCOMMANDS: &[Subcommand] = &[
         name: "token",
         about: token_list::ABOUT,
         run: token_list::run,
+    },
+    #[cfg(feature = "tpm")]
+    Subcommand {
+        name: "tpm",
+        about: tpm::command::ABOUT,
+        run: tpm::command::run,
     },
     Subcommand {
         name: "key",
@@ -155,6 +167,10 @@ fn dispatch(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, C
         .unwrap_or_default();
     if let Some(found) = SUBCOMMANDS.iter().find(|known| known.name == name) {
         return (found.run)(arguments, context);
+    }
+    #[cfg(not(feature = "tpm"))]
+    if name == "tpm" {
+        return Err(place::without_tpm("`keystead tpm` is for TPMs"));
     }
     if LATER.contains(&name.as_ref()) {
         return Err(CliError::usage(

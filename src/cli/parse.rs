@@ -64,13 +64,15 @@ fn one_line(text: &str) -> String {
     line
 }
 
-/// A URI in the wrong place, which clap quotes, may hold a PIN, wherever in it.
+/// A URI in the wrong place, which clap quotes, may hold a PIN or an auth value, wherever in it.
 fn without_uri(text: &str) -> Cow<'_, str> {
-    const SCHEME: &str = "pkcs11:";
-    let Some(start) = text.to_ascii_lowercase().find(SCHEME) else {
+    let lower = text.to_ascii_lowercase();
+    let schemes = ["pkcs11:", "tpm:"].into_iter();
+    let found = schemes.filter_map(|scheme| Some((lower.find(scheme)?, scheme)));
+    let Some((start, scheme)) = found.min() else {
         return text.into();
     };
     let (before, rest) = text.split_at(start);
     let after = rest.rfind('\'').map_or("", |end| &rest[end..]);
-    format!("{before}{SCHEME}…{after}").into()
+    format!("{before}{scheme}…{after}").into()
 }

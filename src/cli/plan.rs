@@ -98,14 +98,31 @@ impl Plan {
     }
 }
 
-/// Where the key's password or PIN comes from.
+/// No call of a device takes longer, if nobody has to do anything at it.
+#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+const DEFAULT_DEVICE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long one call of a device may take.
+///
+/// # Errors
+/// [`CliError`] if that is no duration.
+#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+pub fn device_timeout(sources: &Sources<'_>) -> Result<Duration, CliError> {
+    let timeout = sources.parsed(Setting::TokenTimeout, positive)?;
+    Ok(timeout.unwrap_or(DEFAULT_DEVICE_TIMEOUT))
+}
+
+/// Where a secret comes from.
 ///
 /// # Errors
 /// [`CliError`] if that is no source of secrets.
-pub fn password_source(sources: &Sources<'_>) -> Result<Option<SecretSource>, CliError> {
-    let mut source = sources.parsed(Setting::PasswordSource, str::parse::<SecretSource>)?;
+pub fn secret_source(
+    setting: Setting,
+    sources: &Sources<'_>,
+) -> Result<Option<SecretSource>, CliError> {
+    let mut source = sources.parsed(setting, str::parse::<SecretSource>)?;
     if let Some(SecretSource::File(path)) = &mut source
-        && let Some(whole) = sources.file(Setting::PasswordSource)
+        && let Some(whole) = sources.file(setting)
     {
         *path = whole;
     }

@@ -21,7 +21,6 @@ use super::sources::Sources;
 #[cfg(feature = "pkcs11")]
 use super::token::{self, place::TokenPlace};
 use super::{flags, identity, parse};
-use crate::backend::file;
 #[cfg(feature = "pkcs11")]
 use crate::core::text::Hex;
 use crate::core::x509::Certificate;
@@ -53,13 +52,15 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
         Some(Place::File(path)) => of_file(path)?,
         #[cfg(feature = "pkcs11")]
         Some(Place::Token(place)) => of_token(&plan, place, context)?,
+        #[cfg(feature = "tpm")]
+        Some(place @ Place::Tpm(_)) => return Err(place.no_certificate()),
     };
     context::print(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn of_file(path: &Path) -> Result<String, CliError> {
-    let certificates = file::read_certificates(path).map_err(identity::open_error)?;
+    let certificates = identity::read_certificates(path)?;
     // As AWS's helper: the first one of the file, where there is at least one.
     let first = certificates.first().map_or(&[][..], Vec::as_slice);
     let certificate = Certificate::from_der(first)

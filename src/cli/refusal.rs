@@ -5,7 +5,11 @@ use std::string::{String, ToString as _};
 
 use super::error::{CliError, Exit};
 use super::identity_plan::IdentityPlan;
+#[cfg(feature = "tpm")]
+use super::place::Place;
 use super::plan::Plan;
+#[cfg(feature = "tpm")]
+use super::tpm;
 use crate::core::create_session::AnswerError;
 use crate::core::key::SignError;
 use crate::host::endpoint::Endpoint;
@@ -77,6 +81,10 @@ fn skew(ahead: i64) -> String {
 
 /// The error for a key that did not sign.
 pub fn signature(error: SignError, plan: &IdentityPlan) -> CliError {
+    #[cfg(feature = "tpm")]
+    if let Some(Place::Tpm(key)) = &plan.key {
+        return tpm::refusal::signature(error, key);
+    }
     let (exit, remedy) = match error {
         SignError::PinNeeded => (
             Exit::Pin,

@@ -73,7 +73,11 @@ impl Found {
     pub fn shown(&self) -> String {
         let text = self.value.to_string_lossy();
         match self.setting {
-            Setting::PasswordSource if text.parse::<SecretSource>().is_err() => String::from("…"),
+            Setting::PasswordSource | Setting::ParentAuthSource | Setting::OwnerAuthSource
+                if text.parse::<SecretSource>().is_err() =>
+            {
+                String::from("…")
+            }
             Setting::Proxy => match text.rsplit_once('@') {
                 Some((_, host)) => format!("…@{host}"),
                 None => text.into_owned(),

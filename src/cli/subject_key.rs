@@ -26,7 +26,7 @@ const SO_PIN_SOURCE: &str = "so-pin-source";
 pub fn argument() -> Arg {
     Arg::new(NAME)
         .value_parser(value_parser!(OsString))
-        .help("The key: a file, or pkcs11:… [default: that of --identity]")
+        .help("The key: a file, pkcs11:… or tpm:… [default: that of --identity]")
 }
 
 /// The flags that go with it.
@@ -72,10 +72,10 @@ impl SubjectKey {
         let Some(found) = given.or_else(|| sources.get(Setting::Key)) else {
             return Err(CliError::usage(
                 "no key is named",
-                "name its file or its pkcs11: URI as KEY, or an identity of keystead.toml with --identity",
+                "name its file, or its pkcs11: or tpm: URI, as KEY, or an identity of keystead.toml with --identity",
             ));
         };
-        let place = Place::new(&found, plan.strict, context)?;
+        let place = Place::key(&found, plan.strict, context)?;
         plan.key = Some(place.clone());
         // There may be none yet.
         plan.certificate = None;
@@ -96,7 +96,7 @@ impl SubjectKey {
     /// Opens it.
     ///
     /// # Errors
-    /// [`CliError`] naming the file or the token.
+    /// [`CliError`] naming the file, the token, or the TPM.
     pub fn open(&self, context: &Context<'_>) -> Result<BoxedSigner, CliError> {
         identity::open_signer(&self.plan, context)
     }
@@ -133,8 +133,8 @@ impl SubjectKey {
 #[cfg(feature = "pkcs11")]
 fn query(found: &Found, place: &Place) -> Uri {
     let uri = match place {
-        Place::File(_) => None,
         Place::Token(_) => found.text().ok().and_then(|text| text.parse::<Uri>().ok()),
+        _ => None,
     };
     let mut uri = uri.unwrap_or_default();
     uri.pin_value.take();

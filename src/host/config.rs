@@ -34,8 +34,16 @@ pub enum Setting {
     Isolate,
     /// What tells a person to touch the token, where there is no terminal.
     NotifyCmd,
-    /// How long one call of a module may take.
+    /// How long one call of a module, or one command of a TPM, may take.
     TokenTimeout,
+    /// How the TPM is reached, where a URI does not say it.
+    Tcti,
+    /// Where the auth value of a TPM key's parent comes from.
+    ParentAuthSource,
+    /// Where the auth value of a TPM's owner hierarchy comes from.
+    OwnerAuthSource,
+    /// Whether auth values go to the TPM in clear.
+    TpmPlainAuth,
     /// The trust anchor.
     TrustAnchorArn,
     /// The profile.
@@ -78,7 +86,7 @@ pub enum Setting {
 
 impl Setting {
     /// All of them, in the order in which people read them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 35] = [
         Self::Certificate,
         Self::Key,
         Self::Intermediates,
@@ -91,6 +99,10 @@ impl Setting {
         Self::Isolate,
         Self::NotifyCmd,
         Self::TokenTimeout,
+        Self::Tcti,
+        Self::ParentAuthSource,
+        Self::OwnerAuthSource,
+        Self::TpmPlainAuth,
         Self::TrustAnchorArn,
         Self::ProfileArn,
         Self::RoleArn,
@@ -127,6 +139,10 @@ impl Setting {
             Self::Isolate => "isolate",
             Self::NotifyCmd => "notify-cmd",
             Self::TokenTimeout => "token-timeout",
+            Self::Tcti => "tcti",
+            Self::ParentAuthSource => "parent-auth-source",
+            Self::OwnerAuthSource => "owner-auth-source",
+            Self::TpmPlainAuth => "tpm-plain-auth",
             Self::TrustAnchorArn => "trust-anchor-arn",
             Self::ProfileArn => "profile-arn",
             Self::RoleArn => "role-arn",

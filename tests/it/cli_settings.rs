@@ -105,11 +105,6 @@ fn each_wrong_value_is_named_by_its_flag() {
             "--key: `pkcs11:…`: `object` is given twice",
         ),
         (
-            "--private-key",
-            "handle:0x81000001",
-            "not built yet: TPM keys",
-        ),
-        (
             "--cert-selector",
             "Key=x509subject,Value=CN=hub",
             "did you mean x509Subject?",

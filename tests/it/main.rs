@@ -8,6 +8,7 @@ mod cli_https;
 mod cli_keys;
 mod cli_settings;
 mod cli_tokens;
+mod cli_tpm;
 mod cli_vectors;
 mod core_properties;
 mod create_session_vectors;

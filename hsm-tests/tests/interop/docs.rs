@@ -1,5 +1,5 @@
 //! What README.md and docs/ show is run: the commands of each file's `console` blocks, in order, in
-//! one shell in an empty folder. Output that is shown has to come; `…` stands for any text. A `toml`
+//! one shell in an empty folder, on a machine with a new TPM of its own. Output that is shown has to come; `…` stands for any text. A `toml`
 //! block whose first line is `# file NAME` is written to that file first.
 
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use hsm_tests::terminal::watch;
-use hsm_tests::{Card, piv, program};
+use hsm_tests::{Card, Swtpm, piv, program};
 use keystead::host::config::Setting;
 
 /// Commands that are run elsewhere: they build, install, or run this very test.
@@ -200,6 +200,9 @@ fn check_by(path: &Path, run: impl FnOnce(&mut Command, &str) -> String) {
         .current_dir(lab.path())
         .env("HOME", lab.path())
         .env("LC_ALL", "C.UTF-8");
+    let tpm = Swtpm::new();
+    // Where there is a real one, it is not meant.
+    tpm.configure(&mut shell).env("KEYSTEAD_TCTI", tpm.tcti());
     let output = run(&mut shell, &script);
     let mut outputs = output.split("\n@@ ");
     let mut output = outputs.next().unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Keys in TPMs: swtpm, and tools that were not written here.
 
+mod cli;
 mod endorsement;
 mod files;
 mod operator;

@@ -50,6 +50,32 @@ pub trait Device {
     fn perform(&mut self, task: &Task, operator: &mut dyn Operator) -> Result<Done, TpmError>;
 }
 
+/// What a TPM is, and what is in it.
+///
+/// # Errors
+/// [`TpmError`].
+pub fn status(device: &mut dyn Device, operator: &mut dyn Operator) -> Result<Status, TpmError> {
+    match device.perform(&Task::Status, operator)? {
+        Done::Status(status) => Ok(status),
+        _ => Err(other_answer()),
+    }
+}
+
+/// Makes a key.
+///
+/// # Errors
+/// [`TpmError`]; there is no new key then.
+pub fn generate(
+    device: &mut dyn Device,
+    request: &GenerateKey,
+    operator: &mut dyn Operator,
+) -> Result<GeneratedKey, TpmError> {
+    match device.perform(&Task::Generate(request.clone()), operator)? {
+        Done::Generated(key) => Ok(key),
+        _ => Err(other_answer()),
+    }
+}
+
 /// A device that answers another question than it was asked is none.
 pub(super) fn other_answer() -> TpmError {
     TpmError::Signer {

@@ -31,7 +31,8 @@ const NAME: &str = "CERT";
 const DETAILS: &str = "\
 In a token the certificate gets label and CKA_ID of its key. Beside a key's file it is written, with the \
 certificates of CERT that lead up from it, to a file of the same name that ends in .cert.pem, unless --out \
-names another one. What is printed is where it is.
+names another one. A TPM keeps no certificates: beside a handle's, --out says where. What is printed is \
+where it is.
 
 For example:
     keystead cert import hub-17.key hub-17-issued.pem
@@ -45,7 +46,7 @@ pub fn command() -> Command {
         .arg(
             subject_key::argument()
                 .required(true)
-                .help("The key: a file, or pkcs11:…"),
+                .help("The key: a file, pkcs11:… or tpm:…"),
         )
         .arg(
             Arg::new(NAME)
@@ -64,7 +65,7 @@ pub fn command() -> Command {
                 .long("out")
                 .value_name("FILE")
                 .value_parser(value_parser!(PathBuf))
-                .help("Write it there, with a key in a file"),
+                .help("Write it there, with a key in a file or in a TPM"),
         )
         .arg(subject_key::security_officer());
     subject_key::flags(command)
@@ -77,19 +78,30 @@ pub fn command() -> Command {
 pub fn run(matches: &ArgMatches, context: &Context<'_>) -> Result<(), CliError> {
     let key = SubjectKey::new(matches, context)?;
     let path = Path::new(flags::value(matches, NAME).unwrap_or_default());
-    let certificates = file::read_certificates(path).map_err(identity::open_error)?;
+    let certificates = identity::read_certificates(path)?;
     let replace = matches.get_flag("replace");
     let out = matches.get_one::<PathBuf>("out");
     let named = match &key.place {
         Place::File(key_path) => {
             let out = out.map_or_else(|| beside(key_path), PathBuf::to_owned);
-            into_file(&key, &certificates, path, &out, replace, context)?;
-            format!("{}", out.display())
+            into_file(&key, &certificates, path, &out, replace, context)?
+        }
+        #[cfg(feature = "tpm")]
+        Place::Tpm(place) => {
+            let beside = || place.file().map(beside);
+            let out = out.cloned().or_else(beside).ok_or_else(|| {
+                CliError::usage(
+                    format!("{place}: a TPM keeps keys, and no certificates"),
+                    "--out FILE writes it to a file, which --certificate (certificate = … in keystead.toml) \
+                     names from then on",
+                )
+            })?;
+            into_file(&key, &certificates, path, &out, replace, context)?
         }
         #[cfg(feature = "pkcs11")]
         Place::Token(_) if out.is_some() => {
             return Err(CliError::usage(
-                "--out goes with a key in a file; in a token the certificate is stored beside its key",
+                "--out goes with a key in a file or in a TPM; in a token the certificate is stored beside its key",
                 "leave --out out",
             ));
         }
@@ -111,7 +123,8 @@ fn into_file(
     out: &Path,
     replace: bool,
     context: &Context<'_>,
-) -> Result<(), CliError> {
+) -> Result<String, CliError> {
+    let named = format!("{}", out.display());
     let signer = key.open(context)?;
     let chain = chain::build(certificates, signer.public_key()).map_err(|error| {
         let remedy = error.remedy().unwrap_or_default();
@@ -124,12 +137,11 @@ fn into_file(
             .map_err(|error| CliError::new(Exit::Internal, error.to_string(), ""))?;
     }
     if out.symlink_metadata().is_err() {
-        return new_file::write(out, text.as_bytes(), Access::Everyone);
+        return new_file::write(out, text.as_bytes(), Access::Everyone).map(|()| named);
     }
-    let name = out.display();
     let refuse = |what: &str, remedy: &str| {
         Err(CliError::usage(
-            format!("{name} is already there, {what}"),
+            format!("{named} is already there, {what}"),
             remedy,
         ))
     };
@@ -139,12 +151,14 @@ fn into_file(
             refuse("and holds a private key", "choose another file with --out")
         }
         Err(_) => refuse("and holds no certificate", "choose another file with --out"),
-        Ok(there) if there == chain => Ok(()),
+        Ok(there) if there == chain => Ok(named),
         Ok(_) if !replace => refuse(
             "with another certificate",
             "--replace replaces it; --out names another file",
         ),
-        Ok(_) => files::replace(out, text.as_bytes()).map_err(new_file::error),
+        Ok(_) => files::replace(out, text.as_bytes())
+            .map(|()| named)
+            .map_err(new_file::error),
     }
 }
 

@@ -74,7 +74,7 @@ pub fn run(matches: &ArgMatches, context: &Context<'_>) -> Result<(), CliError> 
             "name its file or its pkcs11: URI as CERT, or an identity of keystead.toml with --identity",
         ));
     };
-    let place = Place::new(&found, plan.strict, context)?;
+    let place = Place::certificate(&found, plan.strict, context)?;
     let all = match &place {
         Place::File(path) => files(read(path)?),
         #[cfg(feature = "pkcs11")]
@@ -85,6 +85,8 @@ pub fn run(matches: &ArgMatches, context: &Context<'_>) -> Result<(), CliError> 
                 uri: Some(found.uri.to_string()),
             })
             .collect(),
+        #[cfg(feature = "tpm")]
+        Place::Tpm(_) => return Err(place.no_certificate()),
     };
     let now = context::now()?;
     let text = if matches.get_flag("json") {
@@ -104,7 +106,7 @@ fn files(certificates: Vec<Vec<u8>>) -> Vec<Shown> {
 
 fn read(path: &Path) -> Result<Vec<Vec<u8>>, CliError> {
     if path != Path::new(STDIN) {
-        return file::read_certificates(path).map_err(identity::open_error);
+        return identity::read_certificates(path);
     }
     let name = Path::new("standard input");
     let mut contents = vec![];

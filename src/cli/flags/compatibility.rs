@@ -6,6 +6,8 @@ use std::format;
 use clap::{Arg, ArgMatches};
 
 use super::super::error::CliError;
+#[cfg(not(feature = "tpm"))]
+use super::super::place;
 use super::super::selector;
 use super::{parse_switch, value, with_value};
 use crate::host::config::Setting;
@@ -36,10 +38,15 @@ impl Flag {
 /// The flag for a password on the command line.
 pub const PKCS8_PASSWORD: &str = "pkcs8-password";
 
+/// The flag for the auth value of a TPM's key on the command line.
+pub const TPM_KEY_PASSWORD: &str = "tpm-key-password";
+
+/// The switch that says that a TPM's key has no auth value.
+pub const NO_TPM_KEY_PASSWORD: &str = "no-tpm-key-password";
+
 const CERT_SELECTOR: &str = "cert-selector";
 
 const STORES: Option<&str> = Some("certificate stores of the operating system");
-const TPM: Option<&str> = Some("TPM keys");
 
 const fn later(
     name: &'static str,
@@ -66,8 +73,19 @@ const FLAGS: [Flag; 7] = [
     later("system-store-name", Some("NAME"), STORES),
     later("system-store-location", Some("LOCATION"), STORES),
     later("use-latest-expiring-certificate", None, STORES),
-    later("tpm-key-password", Some("PASSWORD"), TPM),
-    later("no-tpm-key-password", None, TPM),
+    Flag {
+        name: TPM_KEY_PASSWORD,
+        value: Some("PASSWORD"),
+        later: None,
+        help: "Auth value of the TPM's key, where other users can see it. --password-source, or auth-source= \
+               in the key's URI, is the better way",
+    },
+    Flag {
+        name: NO_TPM_KEY_PASSWORD,
+        value: None,
+        later: None,
+        help: "The TPM's key has no auth value: nobody is asked for it",
+    },
 ];
 
 /// Those that go together with `settings`: a command that opens no key takes no password.
@@ -84,6 +102,8 @@ pub fn flags(settings: &[Setting]) -> impl Iterator<Item = Arg> {
 /// # Errors
 /// [`CliError`], naming the first of them.
 pub fn refuse_unsupported(matches: &ArgMatches) -> Result<(), CliError> {
+    #[cfg(not(feature = "tpm"))]
+    refuse_tpm(matches)?;
     for flag in &FLAGS {
         let Some(what) = flag.later else { continue };
         let off = |value: &OsStr| parse_switch(value) == Some(false);
@@ -92,7 +112,10 @@ pub fn refuse_unsupported(matches: &ArgMatches) -> Result<(), CliError> {
                 if flag.name == CERT_SELECTOR {
                     selector::read(given)?;
                 }
-                return Err(not_built_yet(what, &format!("--{}", flag.name)));
+                return Err(CliError::usage(
+                    format!("not built yet: {what} (--{})", flag.name),
+                    "keys in files, PKCS#11 tokens and TPMs work: --certificate and --key",
+                ));
             }
             _ => {}
         }
@@ -100,11 +123,16 @@ pub fn refuse_unsupported(matches: &ArgMatches) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The error for keys that keystead cannot use yet; `named` is the flag or the URI that asked for
-/// them.
-pub fn not_built_yet(what: &str, named: &str) -> CliError {
-    CliError::usage(
-        format!("not built yet: {what} ({named})"),
-        "keys and certificates in files and in PKCS#11 tokens work: --certificate and --key",
-    )
+/// Refuses what is said of TPM keys, where they cannot be used.
+#[cfg(not(feature = "tpm"))]
+fn refuse_tpm(matches: &ArgMatches) -> Result<(), CliError> {
+    let switch = super::switch(matches, NO_TPM_KEY_PASSWORD)?;
+    let given = match value(matches, TPM_KEY_PASSWORD) {
+        Some(_) => TPM_KEY_PASSWORD,
+        None if switch => NO_TPM_KEY_PASSWORD,
+        None => return Ok(()),
+    };
+    Err(place::without_tpm(format!(
+        "--{given} is for keys in a TPM"
+    )))
 }

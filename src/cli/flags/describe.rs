@@ -6,6 +6,8 @@ use crate::host::config::Setting;
 pub const IDENTITY: &str = "Identity";
 /// Heading: keys in PKCS#11 tokens.
 pub const TOKENS: &str = "Tokens";
+/// Heading: keys in TPMs.
+pub const TPM: &str = "TPM";
 /// Heading: what is asked for.
 pub const AWS: &str = "AWS";
 /// Heading: how the service is reached.
@@ -46,8 +48,8 @@ pub fn describe(setting: Setting) -> Description {
         Setting::Key => flag(
             IDENTITY,
             "FILE|URI",
-            "Private key, or pkcs11:… for one in a token; not needed where the certificate's file or \
-             token holds it",
+            "Private key; pkcs11:… for one in a token; tpm:handle=0x81…, handle:0x81…, tpm:file=… or a file \
+             TSS2 PRIVATE KEY for one of a TPM; not needed where the certificate's file or token holds it",
         ),
         Setting::Intermediates => flag(
             IDENTITY,
@@ -57,7 +59,7 @@ pub fn describe(setting: Setting) -> Description {
         Setting::PasswordSource => flag(
             IDENTITY,
             "SOURCE",
-            "Where the key's password or PIN comes from: file:PATH, env:NAME, fd:N, cred:NAME \
+            "Where the key's password, PIN or auth value comes from: file:PATH, env:NAME, fd:N, cred:NAME \
              (systemd), cmd:PROGRAM, or prompt",
         ),
         Setting::SkipCertificateRules => switch(
@@ -80,7 +82,8 @@ pub fn describe(setting: Setting) -> Description {
         ),
         Setting::RequireHardware => switch(
             TOKENS,
-            "Refuse a key unless its module claims that it was made in hardware and never left it",
+            "Refuse a key unless its module claims that it was made in hardware and never left it, or a TPM \
+             holds it",
         ),
         Setting::Isolate => switch(TOKENS, "Run the module in a process of its own"),
         Setting::NotifyCmd => flag(
@@ -92,7 +95,27 @@ pub fn describe(setting: Setting) -> Description {
         Setting::TokenTimeout => flag(
             TOKENS,
             "DURATION",
-            "How long one call of an isolated module may take [default: 30s]",
+            "How long one call of an isolated module, or one command of a TPM, may take [default: 30s]",
+        ),
+        Setting::Tcti => flag(
+            TPM,
+            "TCTI",
+            "How the TPM is reached, where the key's URI does not say it: device:PATH, tabrmd, swtpm:… \
+             [default: device:/dev/tpmrm0, else what TPM2TOOLS_TCTI or TCTI say, else device:/dev/tpm0]",
+        ),
+        Setting::ParentAuthSource => flag(
+            TPM,
+            "SOURCE",
+            "Where the auth value of the key's parent comes from",
+        ),
+        Setting::OwnerAuthSource => flag(
+            TPM,
+            "SOURCE",
+            "Where the auth value of the owner hierarchy comes from",
+        ),
+        Setting::TpmPlainAuth => switch(
+            TPM,
+            "Send auth values to the TPM in clear, where others may listen: faster on slow TPMs",
         ),
         Setting::TrustAnchorArn => flag(AWS, "ARN", "Trust anchor that the certificate chains to"),
         Setting::ProfileArn => flag(AWS, "ARN", "Profile that lists the role"),
@@ -160,7 +183,8 @@ pub fn describe(setting: Setting) -> Description {
         Setting::StateDir => flag(
             IDENTITY,
             "DIRECTORY",
-            "Where refused PINs and the last verified time are remembered [also: STATE_DIRECTORY]",
+            "Where refused PINs and auth values, and the last verified time, are remembered [also: \
+             STATE_DIRECTORY]",
         ),
     }
 }

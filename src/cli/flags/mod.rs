@@ -16,7 +16,9 @@ use self::describe::{IDENTITY, OUTPUT, describe};
 use super::error::CliError;
 use crate::host::config::Setting;
 
-pub use compatibility::{PKCS8_PASSWORD, not_built_yet, refuse_unsupported};
+#[cfg(feature = "tpm")]
+pub use compatibility::{NO_TPM_KEY_PASSWORD, TPM_KEY_PASSWORD};
+pub use compatibility::{PKCS8_PASSWORD, refuse_unsupported};
 
 /// The flags that every signing command has, whatever it does with the signature.
 pub fn common(command: Command, settings: &[Setting]) -> Command {
@@ -135,6 +137,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::borrow::ToOwned as _;
+    use std::format;
     use std::os::unix::ffi::OsStringExt as _;
     use std::string::ToString as _;
     use std::vec::Vec;
@@ -185,9 +188,10 @@ mod tests {
 
     #[test]
     fn what_is_for_later_can_be_switched_off() {
-        assert!(refuse_unsupported(&matches(&["--no-tpm-key-password=false"])).is_ok());
-        assert!(refuse_unsupported(&matches(&["--no-tpm-key-password"])).is_err());
-        assert!(refuse_unsupported(&matches(&["--tpm-key-password=x"])).is_err());
+        let flag = "--use-latest-expiring-certificate";
+        assert!(refuse_unsupported(&matches(&[&format!("{flag}=false")])).is_ok());
+        assert!(refuse_unsupported(&matches(&[flag])).is_err());
+        assert!(refuse_unsupported(&matches(&["--system-store-name=x"])).is_err());
     }
 
     proptest! {

@@ -1,19 +1,15 @@
 //! From the plan to keys and certificates in tokens.
 
 use std::boxed::Box;
-use std::format;
-use std::path::Path;
 use std::string::ToString as _;
 use std::vec::Vec;
 
 use super::error;
 use super::place::TokenPlace;
-use crate::backend::chain;
-use crate::backend::file::{self, Warning};
 use crate::backend::pkcs11::{FoundCertificate, Leaf, OpenKey, OpenedKey, Uri};
 use crate::backend::{BoxedSigner, Identity};
 use crate::cli::context::Context;
-use crate::cli::error::{CliError, Exit};
+use crate::cli::error::CliError;
 use crate::cli::identity;
 use crate::cli::identity_plan::IdentityPlan;
 use crate::cli::place::Place;
@@ -44,14 +40,13 @@ pub fn open(plan: &IdentityPlan, context: &Context<'_>) -> Result<Option<Identit
             found.identity(plan, certificate, signer, context)
         }
         (Some(Place::File(certificate)), Some(Place::Token(key))) => {
-            let certificates =
-                file::read_certificates(certificate).map_err(identity::open_error)?;
+            let certificates = identity::read_certificates(certificate)?;
             let leaf = Leaf::OneOf(certificates.clone());
             let opened = open_key(plan, Some(key), None, leaf, context)?;
             let name = certificate.display().to_string();
-            join(plan, &name, certificates, opened.signer, context)
+            identity::join(plan, &name, certificates, opened.signer, context)
         }
-        (Some(Place::File(_)) | None, _) => return Ok(None),
+        _ => return Ok(None),
     };
     identity.map(Some)
 }
@@ -70,9 +65,11 @@ pub fn open_signer(
         None => (Leaf::None, None),
         Some(Place::Token(place)) => (Leaf::Token(Box::new(place.uri.clone())), Some(&**place)),
         Some(Place::File(path)) => {
-            let certificates = file::read_certificates(path).map_err(identity::open_error)?;
+            let certificates = identity::read_certificates(path)?;
             (Leaf::OneOf(certificates), None)
         }
+        #[cfg(feature = "tpm")]
+        Some(place @ Place::Tpm(_)) => return Err(place.no_certificate()),
     };
     open_key(plan, Some(key), certificate, leaf, context).map(|opened| opened.signer)
 }
@@ -102,7 +99,7 @@ fn beside(
     let mut all = opened.certificates.into_iter();
     let leaf = all.next().into_iter().collect();
     let certificates = with_issuers(leaf, all, opened.signer.public_key());
-    join(plan, &name, certificates, opened.signer, context)
+    identity::join(plan, &name, certificates, opened.signer, context)
 }
 
 fn open_key(
@@ -129,7 +126,7 @@ fn open_key(
 }
 
 /// What a token has of certificates.
-struct Certificates {
+pub struct Certificates {
     /// Those that were named.
     matching: Vec<FoundCertificate>,
     /// All of the same tokens, DER.
@@ -137,7 +134,11 @@ struct Certificates {
 }
 
 impl Certificates {
-    fn find(
+    /// Reads what a URI names.
+    ///
+    /// # Errors
+    /// [`CliError`] naming the token; at least one certificate matches.
+    pub fn find(
         plan: &IdentityPlan,
         place: &TokenPlace,
         context: &Context<'_>,
@@ -161,7 +162,8 @@ impl Certificates {
         Ok(Self { matching, all })
     }
 
-    fn matching_der(&self) -> Vec<Vec<u8>> {
+    /// Those that were named, DER.
+    pub fn matching_der(&self) -> Vec<Vec<u8>> {
         self.matching
             .iter()
             .map(|found| found.der.clone())
@@ -169,7 +171,10 @@ impl Certificates {
     }
 
     /// The identity of `signer` and the newest of these certificates that are for its key.
-    fn identity(
+    ///
+    /// # Errors
+    /// [`CliError`] if none is.
+    pub fn identity(
         mut self,
         plan: &IdentityPlan,
         place: &TokenPlace,
@@ -182,7 +187,7 @@ impl Certificates {
         });
         let name = place.uri.to_string();
         let certificates = with_issuers(self.matching_der(), self.all, signer.public_key());
-        join(plan, &name, certificates, signer, context)
+        identity::join(plan, &name, certificates, signer, context)
     }
 }
 
@@ -199,37 +204,4 @@ fn with_issuers(
         certificate.is_ok_and(|other| !same_key(other.public_key, public_key))
     }));
     certificates
-}
-
-/// Puts the chain in order, with the intermediates of the plan's file, and joins it with the signer.
-fn join(
-    plan: &IdentityPlan,
-    name: &str,
-    mut certificates: Vec<Vec<u8>>,
-    signer: BoxedSigner,
-    context: &Context<'_>,
-) -> Result<Identity, CliError> {
-    let of_chain = |error: chain::ChainError| {
-        let remedy = error.remedy().unwrap_or_default();
-        CliError::new(Exit::Key, format!("{name}: {error}"), remedy)
-    };
-    let own = certificates.len();
-    let intermediates = plan.intermediates.as_deref();
-    if let Some(path) = intermediates {
-        let more = file::read_certificates(path).map_err(identity::open_error)?;
-        certificates.extend(more);
-    }
-    let chain = chain::build(&certificates, signer.public_key()).map_err(of_chain)?;
-    for (index, certificate) in certificates[own..].iter().enumerate() {
-        if let Some(stray) = chain::stray(certificate, &chain).map_err(of_chain)? {
-            let warning = Warning::Stray {
-                path: intermediates.unwrap_or(Path::new("")).into(),
-                number: index + 1,
-                stray,
-            };
-            identity::warn(&warning, plan, context)?;
-        }
-    }
-    Identity::new(chain, signer)
-        .map_err(|error| CliError::new(Exit::Key, format!("{name}: {error}"), ""))
 }

@@ -10,23 +10,21 @@ pub use operator::{ConsoleOperator, Pins};
 
 use core::time::Duration;
 use std::boxed::Box;
+use std::format;
 use std::path::PathBuf;
 use std::string::{String, ToString as _};
 use std::vec::Vec;
-use std::{env, format, io};
 
 use self::place::TokenPlace;
 use super::context::{self, Console, Context};
 use super::error::{CliError, Exit};
 use super::plan;
+use super::signer_process;
 use super::sources::Sources;
-use crate::backend::isolated::{self, Environment, Isolated, Starter};
+use crate::backend::isolated::{self, Environment, Isolated};
 use crate::backend::pkcs11::{Access, Local, TokenError, Tokens};
 use crate::backend::secret::{self, SecretSource};
 use crate::host::config::Setting;
-
-/// No call of a module takes longer, if nobody has to do anything at the token.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How tokens are reached, and where their PINs come from.
 #[derive(Debug)]
@@ -55,7 +53,6 @@ impl TokenPlan {
     /// # Errors
     /// [`CliError`], a usage error naming where the value comes from.
     pub fn new(sources: &Sources<'_>, context: &Context<'_>) -> Result<Self, CliError> {
-        let timeout = sources.parsed(Setting::TokenTimeout, plan::positive)?;
         let notify = sources.parsed(Setting::NotifyCmd, |line| match secret::words(line) {
             Some(words) if !words.is_empty() => Ok(words),
             Some(_) => Err("this names no program"),
@@ -68,8 +65,8 @@ impl TokenPlan {
             state: plan::state_dir(sources, context.environment),
             reuse_pin: sources.switch(Setting::ReusePin)?,
             isolate: sources.switch(Setting::Isolate)?,
-            timeout: timeout.unwrap_or(DEFAULT_TIMEOUT),
-            pin: plan::password_source(sources)?,
+            timeout: plan::device_timeout(sources)?,
+            pin: plan::secret_source(Setting::PasswordSource, sources)?,
             security_officer: None,
             notify: notify.unwrap_or_default(),
         })
@@ -96,22 +93,17 @@ impl TokenPlan {
             reuse_pin: self.reuse_pin,
             timeout: self.timeout,
         };
-        let failed = |what: &str, error: io::Error| {
-            CliError::new(Exit::Internal, format!("{what}: {error}"), "")
-        };
         if self.isolate || isolated::REQUIRED {
-            let this = env::current_exe()
-                .map_err(|error| failed("the program does not know its own file", error))?;
-            let without = self.secret_variables(places);
-            let environment = Environment {
-                without,
+            let starter = signer_process::starter(Environment {
+                without: self.secret_variables(places),
                 ..Environment::default()
-            };
-            let starter = Starter::direct(Starter::beside(&this), environment);
+            })?;
             return Ok(Box::new(Isolated::new(starter, access)));
         }
-        context::reserve_stdout()
-            .map_err(|error| failed("standard output cannot be kept from the module", error))?;
+        context::reserve_stdout().map_err(|error| {
+            let what = format!("standard output cannot be kept from the module: {error}");
+            CliError::new(Exit::Internal, what, "")
+        })?;
         Ok(Box::new(Local::new(access)))
     }
 

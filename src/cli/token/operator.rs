@@ -7,7 +7,8 @@ use std::vec::Vec;
 
 use super::notice;
 use crate::backend::pkcs11::{Notice, Operator, PinRequest, PinRole, PinState};
-use crate::backend::secret::{self, Environment, Secret, SecretError, SecretSource};
+use crate::backend::secret::{Environment, Secret, SecretError, SecretSource};
+use crate::cli::asked::Asked;
 use crate::cli::context::{Console, ProcessEnvironment};
 
 /// Where PINs come from. Where nothing is said the person at the terminal is asked, if there is one.
@@ -22,36 +23,11 @@ pub struct Pins {
 /// The operator of a command.
 #[derive(Debug)]
 pub struct ConsoleOperator {
-    user: Pin,
-    security_officer: Pin,
+    user: Asked,
+    security_officer: Asked,
     environment: ProcessEnvironment,
     notify: Vec<String>,
     console: Console,
-}
-
-#[derive(Debug)]
-struct Pin {
-    source: Option<SecretSource>,
-    is_used_up: bool,
-}
-
-impl Pin {
-    fn new(source: Option<SecretSource>) -> Self {
-        let has_terminal = || secret::terminal().is_ok();
-        let asks = source.is_none() && has_terminal();
-        Self {
-            source: if asks {
-                Some(SecretSource::Prompt)
-            } else {
-                source
-            },
-            is_used_up: false,
-        }
-    }
-
-    fn is_typed(&self) -> bool {
-        matches!(self.source, Some(SecretSource::Prompt))
-    }
 }
 
 impl ConsoleOperator {
@@ -67,8 +43,8 @@ impl ConsoleOperator {
             environment: ProcessEnvironment::with_secrets(
                 secret_variables.iter().map(String::as_str),
             ),
-            user: Pin::new(pins.user),
-            security_officer: Pin::new(pins.security_officer),
+            user: Asked::or_person(pins.user),
+            security_officer: Asked::or_person(pins.security_officer),
             notify,
             console,
         }
@@ -81,24 +57,7 @@ impl Operator for ConsoleOperator {
             PinRole::SecurityOfficer => &mut self.security_officer,
             PinRole::User | PinRole::Signature => &mut self.user,
         };
-        let Some(source) = &pin.source else {
-            return Ok(None);
-        };
-        match source {
-            // What was in a pipe is gone.
-            SecretSource::Fd(_) if pin.is_used_up => return Ok(None),
-            SecretSource::Fd(_) => pin.is_used_up = true,
-            _ => {}
-        }
-        let what = if pin.is_typed() {
-            question(request)
-        } else {
-            name(request)
-        };
-        let source = pin.source.as_ref();
-        source
-            .map(|source| source.read(&what, &self.environment))
-            .transpose()
+        pin.read(|| question(request), || name(request), &self.environment)
     }
 
     fn is_person(&self) -> bool {

@@ -73,7 +73,7 @@ fn list_tokens(matches: &ArgMatches, context: &Context<'_>) -> Result<String, Cl
         None => None,
         Some(found) => match Place::new(&found, plan.strict, context)? {
             Place::Token(place) => Some(place),
-            Place::File(_) => return Err(found.invalid("this is no pkcs11: URI")),
+            _ => return Err(found.invalid("this is no pkcs11: URI")),
         },
     };
     let place = place.as_deref();

@@ -1,0 +1,138 @@
+//! Keys in TPMs: which TPM, which auth values, and whom to ask.
+
+pub mod command;
+pub mod generate;
+pub mod identity;
+mod operator;
+pub mod place;
+pub mod refusal;
+mod report;
+mod tcti;
+
+use operator::{Auths, ConsoleOperator};
+
+use core::time::Duration;
+use std::boxed::Box;
+use std::path::PathBuf;
+use std::string::{String, ToString as _};
+use std::vec::Vec;
+
+use self::place::TpmPlace;
+use super::context::Context;
+use super::error::{CliError, Exit};
+use super::plan;
+use super::signer_process;
+use super::sources::Sources;
+use crate::backend::isolated::{self, IsolatedTpm};
+use crate::backend::secret::{Environment, SecretSource};
+use crate::backend::tpm::{Access, Device, TpmError};
+use crate::host::config::Setting;
+
+/// How TPMs are reached, and where auth values come from.
+#[derive(Debug)]
+pub struct TpmPlan {
+    /// The TCTI for URIs that name none.
+    pub tcti: Option<String>,
+    /// Where refused auth values, and what has to be cleared away, are remembered.
+    pub state: Option<PathBuf>,
+    /// Whether auth values go to the TPM in clear.
+    pub plain_auth: bool,
+    /// How long one command may take.
+    pub timeout: Duration,
+    /// The sources of auth values, where a URI names none.
+    pub auths: Auths,
+}
+
+impl TpmPlan {
+    /// Checks what is said of TPMs; `key` is where the key's auth value comes from.
+    ///
+    /// # Errors
+    /// [`CliError`], a usage error naming where the value comes from.
+    pub fn new(
+        key: Option<SecretSource>,
+        sources: &Sources<'_>,
+        context: &Context<'_>,
+    ) -> Result<Self, CliError> {
+        Ok(Self {
+            tcti: sources.text(Setting::Tcti)?,
+            state: plan::state_dir(sources, context.environment),
+            plain_auth: sources.switch(Setting::TpmPlainAuth)?,
+            timeout: plan::device_timeout(sources)?,
+            auths: Auths {
+                key,
+                parent: plan::secret_source(Setting::ParentAuthSource, sources)?,
+                owner: plan::secret_source(Setting::OwnerAuthSource, sources)?,
+            },
+        })
+    }
+
+    /// How the TPM of a key is reached.
+    ///
+    /// # Errors
+    /// [`CliError`] if there is none to be found.
+    pub fn tcti(
+        &self,
+        place: Option<&TpmPlace>,
+        environment: &dyn Environment,
+    ) -> Result<String, CliError> {
+        let named = place.and_then(|place| place.tcti.as_ref());
+        match named.or(self.tcti.as_ref()) {
+            Some(tcti) => Ok(tcti.clone()),
+            None => tcti::usual(environment),
+        }
+    }
+
+    /// What reaches the TPM of a key. What starts programs hands on none of the auth values.
+    ///
+    /// # Errors
+    /// [`CliError`] if there is no TPM to be found, or no process to speak to it.
+    pub fn device(
+        &self,
+        place: Option<&TpmPlace>,
+        context: &Context<'_>,
+    ) -> Result<Box<dyn Device>, CliError> {
+        let access = Access {
+            tcti: self.tcti(place, context.environment)?,
+            state: self.state.clone(),
+            plain_auth: self.plain_auth,
+            timeout: self.timeout,
+        };
+        let starter = signer_process::starter(isolated::Environment {
+            without: self.secret_variables(place),
+            quiet: context.environment.var("TSS2_LOG").is_none(),
+        })?;
+        Ok(Box::new(IsolatedTpm::new(starter, access)))
+    }
+
+    /// The sources of a key's auth values: what its URI says, else what the plan says.
+    pub fn auths(&self, place: Option<&TpmPlace>) -> Auths {
+        let Auths { key, parent, owner } = self.auths.clone();
+        Auths {
+            key: place.and_then(|place| place.auth.clone()).or(key),
+            parent: place.and_then(|place| place.parent_auth.clone()).or(parent),
+            owner,
+        }
+    }
+
+    /// Who has the auth values of a key.
+    pub fn operator(&self, place: Option<&TpmPlace>) -> ConsoleOperator {
+        ConsoleOperator::new(self.auths(place), &self.secret_variables(place))
+    }
+
+    /// The variables that hold auth values, whichever of them is used.
+    fn secret_variables(&self, place: Option<&TpmPlace>) -> Vec<String> {
+        let mut variables = self.auths.variables();
+        variables.extend(self.auths(place).variables());
+        variables
+    }
+}
+
+/// The error for a TPM that cannot do what is asked of it.
+pub fn error(error: &TpmError) -> CliError {
+    let exit = if error.concerns_auth() {
+        Exit::Pin
+    } else {
+        Exit::Key
+    };
+    CliError::new(exit, error.to_string(), error.remedy().unwrap_or_default())
+}
