@@ -1,13 +1,15 @@
 //! Commands that a hierarchy has to authorise.
 
 use std::format;
+use std::vec::Vec;
 
 use tss_esapi::attributes::SessionAttributesBuilder;
 use tss_esapi::constants::SessionType;
-use tss_esapi::handles::{ObjectHandle, SessionHandle};
+use tss_esapi::handles::{KeyHandle, ObjectHandle, SessionHandle};
 use tss_esapi::interface_types::algorithm::HashingAlgorithm;
+use tss_esapi::interface_types::resource_handles;
 use tss_esapi::interface_types::session_handles::AuthSession;
-use tss_esapi::structures::{Auth, SymmetricDefinition};
+use tss_esapi::structures::{Auth, Public, SymmetricDefinition};
 use tss_esapi::{Context, Error};
 
 use super::auth::{Subject, authorise};
@@ -15,6 +17,7 @@ use super::connection::Connection;
 use crate::backend::secret::Secret;
 use crate::backend::tpm::device::{Object, Operator};
 use crate::backend::tpm::error::TpmError;
+use crate::backend::tpm::key_file;
 
 /// A hierarchy, whose password is asked for when it is first needed.
 #[derive(Debug)]
@@ -26,7 +29,23 @@ pub struct Hierarchy {
 }
 
 impl Hierarchy {
-    #[expect(dead_code, reason = "nothing is put into the TPM yet")]
+    /// That which a key file names.
+    pub fn new(hierarchy: key_file::Hierarchy) -> Self {
+        // Of the last two nobody is asked for a password: the null hierarchy's is empty, and the firmware
+        // keeps the platform's to itself.
+        let without = |handle| Self {
+            of: Object::Owner,
+            handle,
+            taken: Some(Secret::new(Vec::new())),
+        };
+        match hierarchy {
+            key_file::Hierarchy::Owner => Self::owner(),
+            key_file::Hierarchy::Endorsement => Self::endorsement(),
+            key_file::Hierarchy::Null => without(ObjectHandle::Null),
+            key_file::Hierarchy::Platform => without(ObjectHandle::Platform),
+        }
+    }
+
     /// That of the owner.
     pub fn owner() -> Self {
         Self {
@@ -43,6 +62,32 @@ impl Hierarchy {
             handle: ObjectHandle::Endorsement,
             taken: None,
         }
+    }
+
+    /// Makes its primary key by a template. The caller flushes it.
+    ///
+    /// # Errors
+    /// [`TpmError`]; [`TpmError::Auth`] names the hierarchy.
+    pub fn create_primary(
+        &mut self,
+        connection: &mut Connection,
+        operator: &mut dyn Operator,
+        what: &str,
+        template: &Public,
+    ) -> Result<KeyHandle, TpmError> {
+        let hierarchy = resource_handles::Hierarchy::try_from(self.handle)
+            .unwrap_or(resource_handles::Hierarchy::Null);
+        self.run(
+            connection,
+            operator,
+            what,
+            "TPM2_CreatePrimary",
+            |context| {
+                let made =
+                    context.create_primary(hierarchy, template.clone(), None, None, None, None)?;
+                Ok(made.key_handle)
+            },
+        )
     }
 
     /// Runs a command whose first handle is the hierarchy's.
@@ -71,8 +116,12 @@ impl Hierarchy {
     }
 }
 
-/// Where there is a password, it does not go over the bus: the session proves that it is known.
-fn with_value<T>(
+/// Runs a command whose first handle, `handle`, has this auth value. If there is one, it does not go over the
+/// bus: the session proves that it is known.
+///
+/// # Errors
+/// [`TpmError::Call`].
+pub fn with_value<T>(
     connection: &mut Connection,
     handle: ObjectHandle,
     value: &Secret,

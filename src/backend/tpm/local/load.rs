@@ -11,7 +11,8 @@ use tss_esapi::structures::{Private, Public};
 use tss_esapi::traits::UnMarshall as _;
 
 use super::connection::Connection;
-use super::parent::{self, Parent};
+use super::hierarchy::Hierarchy;
+use super::parent::Parent;
 use super::{import, primary, public};
 use crate::backend::tpm::code;
 use crate::backend::tpm::device::Operator;
@@ -86,7 +87,9 @@ pub fn load(
         Ok(handle) => handle,
         Err(error) => {
             let fitting = match is_of_another_parent(&error) {
-                true => fitting_parent(connection, file.parent, called, &private, &public),
+                true => {
+                    fitting_parent(connection, operator, file.parent, called, &private, &public)
+                }
                 false => None,
             };
             return Err(explained(error, file.parent, called, fitting));
@@ -145,6 +148,7 @@ fn is_of_another_parent(error: &TpmError) -> bool {
 /// programs. Looked for only to say so.
 fn fitting_parent(
     connection: &mut Connection,
+    operator: &mut dyn Operator,
     parent: ParentKey,
     called: &str,
     private: &Private,
@@ -153,11 +157,12 @@ fn fitting_parent(
     let ParentKey::Primary(hierarchy, template) = parent else {
         return None;
     };
+    let mut hierarchy = Hierarchy::new(hierarchy);
     let tried = primary::template(template).called;
     let others = primary::KNOWN.iter().filter(|other| other.called != tried);
     let mut fitting = others.filter(|other| {
-        // The hierarchy's auth value has been given.
-        let Ok(parent) = parent::send_create(connection, hierarchy, &other.public(), called) else {
+        let template = other.public();
+        let Ok(parent) = hierarchy.create_primary(connection, operator, called, &template) else {
             return false;
         };
         let loaded = connection.while_loaded(parent, |connection| {

@@ -3,20 +3,18 @@
 use std::string::{String, ToString as _};
 use std::vec::Vec;
 
-use tss_esapi::handles::{KeyHandle, ObjectHandle, PersistentTpmHandle, TpmHandle};
-use tss_esapi::interface_types::resource_handles;
-use tss_esapi::interface_types::session_handles::AuthSession;
-use tss_esapi::structures::{Auth, Public};
+use tss_esapi::handles::{KeyHandle, PersistentTpmHandle, TpmHandle};
 use tss_esapi::{Context, Error};
 
 use super::auth::{Subject, authorise, remember_refused};
 use super::connection::Connection;
+use super::hierarchy::{Hierarchy, with_value};
 use super::{primary, public};
 use crate::backend::secret::{Secret, SecretError};
 use crate::backend::tpm::code;
 use crate::backend::tpm::device::{AuthRequest, Object, Operator};
 use crate::backend::tpm::error::{AuthProblem, TpmError};
-use crate::backend::tpm::key_file::{Hierarchy, ParentKey};
+use crate::backend::tpm::key_file::ParentKey;
 
 /// A key that is in the TPM, for others to be loaded (made, imported) under.
 #[derive(Debug)]
@@ -27,7 +25,8 @@ pub struct Parent {
     pub name: Vec<u8>,
     /// What its auth value is asked for.
     called: String,
-    is_authorised: bool,
+    /// The one that the TPM took.
+    taken: Option<Secret>,
 }
 
 impl Parent {
@@ -50,7 +49,8 @@ impl Parent {
             }
             ParentKey::Primary(hierarchy, made_by) => {
                 let template = primary::template(made_by).public();
-                let handle = create_primary(connection, hierarchy, &template, called, operator)?;
+                let mut hierarchy = Hierarchy::new(hierarchy);
+                let handle = hierarchy.create_primary(connection, operator, called, &template)?;
                 connection.while_loaded(handle, |connection| {
                     let name = name(connection, handle)?;
                     let mut parent = Self {
@@ -58,7 +58,7 @@ impl Parent {
                         name,
                         called: called.into(),
                         // It is made with the empty auth value.
-                        is_authorised: true,
+                        taken: Some(Secret::new(Vec::new())),
                     };
                     work(connection, &mut parent, operator)
                 })
@@ -84,7 +84,7 @@ impl Parent {
             handle: handle_in_context,
             name: name(connection, handle_in_context)?,
             called: called.into(),
-            is_authorised: false,
+            taken: None,
         })
     }
 
@@ -99,16 +99,15 @@ impl Parent {
         call: &'static str,
         command: impl Fn(&mut Context, KeyHandle) -> Result<T, Error>,
     ) -> Result<T, TpmError> {
-        let (handle, called) = (self.handle, self.called.clone());
-        let send = |connection: &mut Connection| {
-            connection.run(&called, call, |context| {
-                context.execute_with_session(Some(AuthSession::Password), |context| {
-                    command(context, handle)
-                })
+        let handle = self.handle;
+        let called = &*self.called;
+        let attempt = |connection: &mut Connection, value: &Secret| {
+            with_value(connection, handle.into(), value, called, call, &|context| {
+                command(context, handle)
             })
         };
-        if self.is_authorised {
-            return send(connection);
+        if let Some(value) = &self.taken {
+            return attempt(connection, value);
         }
         let request = AuthRequest {
             of: Object::Parent,
@@ -124,114 +123,43 @@ impl Parent {
                 false => AuthProblem::Source(error.in_brief().to_string()),
             },
         })?;
-        let mut subject = Subject::key(Object::Parent, &self.called, &self.name, false);
+        let mut subject = Subject::key(Object::Parent, called, &self.name, false);
+        let mut taken = None;
+        let mut costs = false;
+        let mut attempt = |connection: &mut Connection, value: &Secret| {
+            let done = attempt(connection, value);
+            match &done {
+                Ok(_) => taken = Some(value.clone()),
+                Err(TpmError::Call { error, .. }) => {
+                    costs |= error.code.bare() == code::AUTH_FAIL && value.expose().is_empty();
+                }
+                Err(_) => {}
+            }
+            done
+        };
         let done = match stored {
             Some(value) => {
                 // Only now it matters: most parent keys have the empty value, and it costs a command.
-                let (area, ..) = connection.run(&self.called, "TPM2_ReadPublic", |context| {
+                let (area, ..) = connection.run(called, "TPM2_ReadPublic", |context| {
                     context.read_public(handle)
                 })?;
                 subject.counts = public::counts_towards_lockout(&area);
-                let mut operator = Known {
-                    value: Some(value),
-                    operator,
-                };
-                authorise(connection, &subject, &mut operator, |connection, value| {
-                    set_auth(connection, handle.into(), &self.called, value)?;
-                    send(connection)
-                })
+                let value = Some(value);
+                let mut known = Known { value, operator };
+                authorise(connection, &subject, &mut known, &mut attempt)
             }
             None => {
                 subject.empty = Some(true);
-                let mut has_cost = false;
-                let done = authorise(connection, &subject, operator, |connection, value| {
-                    set_auth(connection, handle.into(), &self.called, value)?;
-                    let done = send(connection);
-                    has_cost |= value.expose().is_empty()
-                        && matches!(&done, Err(TpmError::Call { error, .. })
-                            if error.code.bare() == code::AUTH_FAIL);
-                    done
-                });
-                if has_cost {
-                    // That the value is not the empty one is worth a try, but not two.
-                    remember_refused(connection.access(), &subject, &Secret::new(Vec::new()));
-                }
-                done
+                authorise(connection, &subject, operator, &mut attempt)
             }
-        }?;
-        self.is_authorised = true;
-        Ok(done)
-    }
-}
-
-/// Makes a hierarchy's primary key by a template. It is to be flushed.
-///
-/// # Errors
-/// [`TpmError::Auth`] for the hierarchy's auth value; [`TpmError`].
-pub fn create_primary(
-    connection: &mut Connection,
-    hierarchy: Hierarchy,
-    template: &Public,
-    called: &str,
-    operator: &mut dyn Operator,
-) -> Result<KeyHandle, TpmError> {
-    let of = match hierarchy {
-        Hierarchy::Owner => Object::Owner,
-        Hierarchy::Endorsement => Object::Endorsement,
-        // Of these nobody is asked for an auth value: the null hierarchy's is empty, and the firmware
-        // keeps the platform's to itself.
-        Hierarchy::Null | Hierarchy::Platform => {
-            return send_create(connection, hierarchy, template, called);
+        };
+        if costs {
+            // That it is the empty value is worth a try, but not two.
+            remember_refused(connection.access(), &subject, &Secret::new(Vec::new()));
         }
-    };
-    let subject = Subject::hierarchy(of, connection.access());
-    authorise(connection, &subject, operator, |connection, value| {
-        let hierarchy = resource_handles::Hierarchy::from(hierarchy);
-        set_auth(connection, hierarchy.into(), called, value)?;
-        send_create(connection, hierarchy, template, called)
-    })
-}
-
-/// The same, where the hierarchy's auth value is empty or has been given. The key is to be flushed.
-///
-/// # Errors
-/// [`TpmError::Call`].
-pub fn send_create(
-    connection: &mut Connection,
-    hierarchy: impl Into<resource_handles::Hierarchy>,
-    template: &Public,
-    called: &str,
-) -> Result<KeyHandle, TpmError> {
-    let hierarchy = hierarchy.into();
-    connection.run(called, "TPM2_CreatePrimary", |context| {
-        context.execute_with_session(Some(AuthSession::Password), |context| {
-            context
-                .create_primary(hierarchy, template.clone(), None, None, None, None)
-                .map(|made| made.key_handle)
-        })
-    })
-}
-
-impl From<Hierarchy> for resource_handles::Hierarchy {
-    fn from(hierarchy: Hierarchy) -> Self {
-        match hierarchy {
-            Hierarchy::Owner => Self::Owner,
-            Hierarchy::Null => Self::Null,
-            Hierarchy::Endorsement => Self::Endorsement,
-            Hierarchy::Platform => Self::Platform,
-        }
+        self.taken = taken;
+        done
     }
-}
-
-fn set_auth(
-    connection: &mut Connection,
-    object: ObjectHandle,
-    called: &str,
-    value: &Secret,
-) -> Result<(), TpmError> {
-    connection.run(called, "Esys_TR_SetAuth", |context| {
-        context.tr_set_auth(object, Auth::try_from(value.expose())?)
-    })
 }
 
 fn name(connection: &mut Connection, handle: KeyHandle) -> Result<Vec<u8>, TpmError> {
