@@ -1,8 +1,10 @@
 //! Keys in TPMs: swtpm, and tools that were not written here.
 
 mod cli;
+mod counts;
 mod endorsement;
 mod files;
 mod operator;
 mod signer;
 mod status;
+mod support;

@@ -1,41 +1,46 @@
 //! Signatures by keys at persistent handles.
 
 use hsm_tests::Swtpm;
-use keystead::backend::secret::{Secret, SecretError};
-use keystead::backend::signature::verify;
-use keystead::backend::tpm::{AuthRequest, Device as _, KeyPlace, Local, OpenKey, Operator};
-use keystead::core::key::{Scheme, Signer as _};
+use keystead::core::key::{KeyKind, Scheme, SignError, Signer as _};
 
-struct Stored(&'static str);
+use crate::support::*;
 
-impl Operator for Stored {
-    fn auth(&mut self, _: &AuthRequest) -> Result<Option<Secret>, SecretError> {
-        Ok(Some(Secret::new(self.0.as_bytes().to_vec())))
-    }
-
-    fn is_person(&self) -> bool {
-        false
+#[test]
+fn keys_of_each_kind_sign() {
+    use Scheme::*;
+    let rsa: &[Scheme] = &[
+        RsaPkcs1Sha256,
+        RsaPkcs1Sha384,
+        RsaPkcs1Sha512,
+        RsaPssSha256,
+        RsaPssSha384,
+        RsaPssSha512,
+    ];
+    let ec: &[Scheme] = &[EcdsaSha256, EcdsaSha384, EcdsaSha512];
+    for (algorithm, kind, schemes) in [
+        ("rsa2048:null:null", KeyKind::Rsa { bits: 2048 }, rsa),
+        ("rsa3072:null:null", KeyKind::Rsa { bits: 3072 }, rsa),
+        ("ecc256:null:null", KeyKind::P256, ec),
+        ("ecc384:null:null", KeyKind::P384, ec),
+        ("ecc521:null:null", KeyKind::P521, ec),
+    ] {
+        let tpm = Swtpm::new();
+        tpm.make_storage_root();
+        tpm.make_key(algorithm, "|noda|sign", "keypin", HANDLE);
+        let mut opened = open(&tpm.access(), &request(), Some("keypin")).unwrap();
+        assert_eq!(opened.signer.key(), kind);
+        for scheme in schemes {
+            signs(&mut opened.signer, *scheme);
+        }
     }
 }
 
 #[test]
-fn a_key_at_a_handle_signs() {
+fn a_wrong_auth_value_is_no_lost_key() {
     let tpm = Swtpm::new();
     tpm.make_storage_root();
-    tpm.make_key("ecc256:null:null", "|sign", "keypin", 0x8100_0011);
-    let request = OpenKey {
-        key: KeyPlace::Handle(0x8100_0011),
-        certificates: Vec::new(),
-        salt: None,
-    };
-    let mut device = Local::new(tpm.access());
-    let mut opened = device.open(&request, Box::new(Stored("keypin"))).unwrap();
-    let mut out = [0; 72];
-    let message = b"message";
-    let len = opened
-        .signer
-        .sign(Scheme::EcdsaSha256, message, &mut out)
-        .unwrap();
-    let public_key = opened.signer.public_key();
-    verify(public_key, Scheme::EcdsaSha256, message, &out[..len]).unwrap();
+    tpm.make_key("ecc256:null:null", "|noda|sign", "keypin", HANDLE);
+    let mut opened = open(&tpm.access(), &request(), Some("wrong")).unwrap();
+    let error = sign(&mut opened.signer, Scheme::EcdsaSha256).unwrap_err();
+    assert_eq!(error, SignError::PinRefused);
 }

@@ -1,4 +1,5 @@
-//! Response codes of TPMs (TPM 2.0 Part 2, section 6.6.3), by name.
+//! Response codes of TPMs (TPM 2.0 Part 2, section 6.6.3) and of libtss2 (TSS 2.0 Overview and Common
+//! Structures, section 3), by name.
 
 use core::fmt;
 
@@ -11,21 +12,58 @@ pub struct ResponseCode(pub u32);
 /// The bit that says that a code names a handle, session or parameter (format one).
 const FORMAT_ONE: u32 = 0x80;
 
+/// The bit that says that a code of format one is about a session, where it is not about a parameter.
+const SESSION: u32 = 0x800;
+
+/// The bit that says that a code of format one is about a parameter.
+const PARAMETER: u32 = 0x40;
+
+/// The layers of software that codes come from.
+const LAYERS: u32 = 0xff_0000;
+
+/// The layer of a resource manager that speaks for the TPM (TSS2_RESMGR_TPM_RC_LAYER).
+const RESOURCE_MANAGERS: u32 = 0xb_0000;
+
+/// The layer of what is between libtss2 and the TPM (TSS2_TCTI_RC_LAYER).
+const TCTI: u32 = 0xa_0000;
+
 impl ResponseCode {
-    /// The code without the number of the handle, session or parameter that it is about.
+    /// The code without the number of the handle, session or parameter that it is about, and as the TPM
+    /// would have it where a resource manager speaks for it.
     pub const fn bare(self) -> u32 {
-        if self.0 & FORMAT_ONE == 0 {
-            self.0
+        let code = match self.0 & LAYERS {
+            RESOURCE_MANAGERS => self.0 & !LAYERS,
+            0 => self.0,
+            // libtss2's own codes have no numbers.
+            _ => return self.0,
+        };
+        if code & FORMAT_ONE == 0 {
+            code
         } else {
-            self.0 & (FORMAT_ONE | 0x3f)
+            code & (FORMAT_ONE | 0x3f)
         }
+    }
+
+    /// Whether it is about a session.
+    pub const fn is_of_session(self) -> bool {
+        let is_of_tpm = matches!(self.0 & LAYERS, 0 | RESOURCE_MANAGERS);
+        is_of_tpm
+            && (matches!(self.bare(), REFERENCE_S0..=REFERENCE_S6 | CONTEXT_GAP)
+                || self.0 & (FORMAT_ONE | PARAMETER | SESSION) == FORMAT_ONE | SESSION)
+    }
+
+    /// Whether the TPM was not reached.
+    pub const fn is_of_connection(self) -> bool {
+        self.0 & LAYERS == TCTI
     }
 
     /// Its name; empty if it has none here.
     pub fn name(self) -> &'static str {
         let bare = self.bare();
-        let known = NAMES.iter().find(|(code, _)| *code == bare);
-        known.map_or("", |(_, name)| name)
+        let mut known = NAMES.iter().chain(LIBRARYS);
+        known
+            .find(|(code, _)| *code == bare)
+            .map_or("", |(_, name)| name)
     }
 
     /// Whether the same command is going to be taken in a moment (section 6.6.3, warnings).
@@ -67,9 +105,33 @@ codes! {
     CONTEXT_GAP = 0x901, OBJECT_MEMORY = 0x902, SESSION_MEMORY = 0x903, MEMORY = 0x904,
     SESSION_HANDLES = 0x905, OBJECT_HANDLES = 0x906, LOCALITY = 0x907, YIELDED = 0x908, CANCELED = 0x909,
     TESTING = 0x90a, REFERENCE_H0 = 0x910, REFERENCE_H1 = 0x911, REFERENCE_H2 = 0x912,
-    REFERENCE_S0 = 0x918, REFERENCE_S1 = 0x919, REFERENCE_S2 = 0x91a, NV_RATE = 0x920, LOCKOUT = 0x921,
+    REFERENCE_S0 = 0x918, REFERENCE_S1 = 0x919, REFERENCE_S2 = 0x91a, REFERENCE_S6 = 0x91e, NV_RATE = 0x920, LOCKOUT = 0x921,
     RETRY = 0x922, NV_UNAVAILABLE = 0x923,
 }
+
+/// What libtss2 says where an argument is none (TSS2_ESYS_RC_BAD_VALUE).
+pub const BAD_VALUE: ResponseCode = ResponseCode(0x7_000b);
+
+/// What libtss2 says where an answer is none (TSS2_ESYS_RC_MALFORMED_RESPONSE).
+pub const MALFORMED_RESPONSE: ResponseCode = ResponseCode(0x7_0011);
+
+/// What libtss2 says where an answer's HMAC is wrong (TSS2_ESYS_RC_RSP_AUTH_FAILED).
+pub const RSP_AUTH_FAILED: ResponseCode = ResponseCode(0x7_001b);
+
+/// What libtss2 says after a call that was not ended (TSS2_ESYS_RC_BAD_SEQUENCE).
+pub const BAD_SEQUENCE: ResponseCode = ResponseCode(0x7_0007);
+
+/// What libtss2 says where nothing can be written or read (TSS2_TCTI_RC_IO_ERROR).
+pub const IO_ERROR: ResponseCode = ResponseCode(0xa_000a);
+
+const LIBRARYS: &[(u32, &str)] = &[
+    (BAD_VALUE.0, "TSS2_ESYS_RC_BAD_VALUE"),
+    (MALFORMED_RESPONSE.0, "TSS2_ESYS_RC_MALFORMED_RESPONSE"),
+    (RSP_AUTH_FAILED.0, "TSS2_ESYS_RC_RSP_AUTH_FAILED"),
+    (BAD_SEQUENCE.0, "TSS2_ESYS_RC_BAD_SEQUENCE"),
+    (IO_ERROR.0, "TSS2_TCTI_RC_IO_ERROR"),
+    (0xa_0008, "TSS2_TCTI_RC_NO_CONNECTION"),
+];
 
 #[cfg(test)]
 mod tests {
@@ -85,11 +147,33 @@ mod tests {
             (0x18b, "TPM_RC_HANDLE (0x18B)"),
             (0x2d5, "TPM_RC_SIZE (0x2D5)"),
             (0x902, "TPM_RC_OBJECT_MEMORY (0x902)"),
-            (0xa000a, "0xA000A"),
+            (0xb0922, "TPM_RC_RETRY (0xB0922)"),
+            (0xa000a, "TSS2_TCTI_RC_IO_ERROR (0xA000A)"),
+            (0x7008e, "0x7008E"),
         ] {
             assert_eq!(ResponseCode(code).to_string(), text);
         }
         assert!(ResponseCode(0x922).is_passing());
+        assert!(ResponseCode(0xb0922).is_passing());
         assert!(!ResponseCode(0x921).is_passing());
+        for (code, is_of_session) in [
+            (0x918, true),
+            (0x98e, true),
+            (0x98b, true),
+            (0xb0918, true),
+            (0x18b, false),
+            (0x2d5, false),
+            (0x8c4, false),
+            (0x910, false),
+            (0x70018, false),
+        ] {
+            assert_eq!(
+                ResponseCode(code).is_of_session(),
+                is_of_session,
+                "{code:#x}"
+            );
+        }
+        assert!(IO_ERROR.is_of_connection());
+        assert!(!BAD_SEQUENCE.is_of_connection());
     }
 }

@@ -153,6 +153,10 @@ impl TpmError {
                     "other programs have filled the TPM; through /dev/tpmrm0 each has a place of its own"
                         .to_owned(),
                 ),
+                code::INITIALIZE => Some(
+                    "it was not started: the firmware or the system does that; `tpm2_startup -c` does it by hand"
+                        .to_owned(),
+                ),
                 _ => None,
             },
             Self::Signer { .. } => None,
@@ -255,14 +259,19 @@ pub fn sign_error(error: &TpmError) -> SignError {
             code: error.code.0,
             name: error.code.name(),
         },
+        TpmError::Unreachable { .. } => SignError::Device {
+            call: "Tss2_TctiLdr_Initialize",
+            code: code::IO_ERROR.0,
+            name: code::IO_ERROR.name(),
+        },
         TpmError::Signer { .. } => SignError::ProcessEnded,
         _ => SignError::Failed,
     }
 }
 
-/// The commands that signatures need, as texts of the program.
+/// The commands (and calls of libtss2) that signatures need, as texts of the program.
 pub fn command(name: &str) -> &'static str {
-    const KNOWN: [&str; 10] = [
+    const KNOWN: [&str; 12] = [
         "TPM2_Sign",
         "TPM2_ReadPublic",
         "TPM2_Load",
@@ -272,7 +281,9 @@ pub fn command(name: &str) -> &'static str {
         "TPM2_FlushContext",
         "TPM2_PolicyPCR",
         "TPM2_PolicyAuthValue",
+        "TPM2_PolicyRestart",
         "TPM2_GetCapability",
+        "Tss2_TctiLdr_Initialize",
     ];
     KNOWN
         .into_iter()

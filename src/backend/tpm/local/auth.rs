@@ -67,6 +67,19 @@ impl Subject {
             problem,
         }
     }
+
+    /// What an error says of the value.
+    pub fn judged(&self, error: TpmError) -> TpmError {
+        let TpmError::Call { error: call, .. } = &error else {
+            return error;
+        };
+        self.wrong(match call.code.bare() {
+            code::AUTH_FAIL => AuthProblem::Refused { counts: true },
+            code::BAD_AUTH => AuthProblem::Refused { counts: false },
+            code::LOCKOUT => AuthProblem::Locked,
+            _ => return error,
+        })
+    }
 }
 
 /// Uses something by its auth value, for the first time in this process: `attempt` sends the command that
@@ -174,7 +187,7 @@ impl Care<'_> {
                     self.forget_if_known(&value);
                     return Ok(done);
                 }
-                Err(error) => self.judged(error),
+                Err(error) => self.subject.judged(error),
             };
             if !was_refused(&error) || attempts == ATTEMPTS {
                 return Err(error);
@@ -198,7 +211,7 @@ impl Care<'_> {
             self.check(&lock, value)?;
         }
         attempt(value).map_err(|error| {
-            let error = self.judged(error);
+            let error = self.subject.judged(error);
             // That an empty value is refused says that there is one now.
             if was_refused(&error) && !value.expose().is_empty() {
                 self.remember_afterwards(value);
@@ -218,7 +231,7 @@ impl Care<'_> {
                 .map(|()| done)
                 .map_err(|error| self.not_remembered(&error)),
             Err(error) => {
-                let error = self.judged(error);
+                let error = self.subject.judged(error);
                 if !was_refused(&error) {
                     // What cannot be forgotten counts as refused, and the file says so.
                     let _ = lock.forget(value);
@@ -226,19 +239,6 @@ impl Care<'_> {
                 Err(error)
             }
         }
-    }
-
-    /// What an error says of the value.
-    fn judged(&self, error: TpmError) -> TpmError {
-        let TpmError::Call { error: call, .. } = &error else {
-            return error;
-        };
-        self.subject.wrong(match call.code.bare() {
-            code::AUTH_FAIL => AuthProblem::Refused { counts: true },
-            code::BAD_AUTH => AuthProblem::Refused { counts: false },
-            code::LOCKOUT => AuthProblem::Locked,
-            _ => return error,
-        })
     }
 
     fn device(&self) -> String {

@@ -1,18 +1,31 @@
 //! A connection to a TPM.
 
 use core::fmt;
+use core::time::Duration;
 use std::borrow::Cow;
 use std::format;
 use std::string::{String, ToString as _};
+use std::thread;
 
 use tss_esapi::constants::response_code::Tss2ResponseCode;
 use tss_esapi::handles::ObjectHandle;
 use tss_esapi::tcti_ldr::TctiNameConf;
-use tss_esapi::{Context, Error};
+use tss_esapi::{Context, Error, WrapperErrorKind};
 
+use super::ledger;
 use crate::backend::tpm::code::{self, ResponseCode};
 use crate::backend::tpm::device::Access;
 use crate::backend::tpm::error::{CallError, TpmError};
+
+/// How long to wait before a command is sent once more that the TPM put off. libtss2 has sent it several
+/// times by then, without a pause.
+const PAUSES: [Duration; 5] = [
+    Duration::from_millis(5),
+    Duration::from_millis(20),
+    Duration::from_millis(80),
+    Duration::from_millis(320),
+    Duration::from_millis(1280),
+];
 
 /// A connection to a TPM: what it leaves in the TPM ends with it.
 pub struct Connection {
@@ -21,7 +34,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Reaches the TPM.
+    /// Reaches the TPM. Nothing is sent.
     ///
     /// # Errors
     /// [`TpmError::Unreachable`].
@@ -47,7 +60,13 @@ impl Connection {
         &self.access
     }
 
-    /// Runs a command: `what` is it about, `call` is its name in the specification.
+    /// Whether a resource manager is behind it, so that what is left in the TPM is cleared away by it.
+    pub fn has_resource_manager(&self) -> bool {
+        has_resource_manager(&self.access.tcti)
+    }
+
+    /// Runs a command: `what` is it about, `call` is its name in the specification. It is sent again
+    /// where the TPM put it off, or was full of what we left there.
     ///
     /// # Errors
     /// [`TpmError::Call`].
@@ -57,13 +76,25 @@ impl Connection {
         call: &'static str,
         command: impl Fn(&mut Context) -> Result<T, Error>,
     ) -> Result<T, TpmError> {
-        command(&mut self.context).map_err(|error| TpmError::Call {
-            what: what.to_string(),
-            error: CallError {
-                call: Cow::Borrowed(call),
-                code: code(error),
-            },
-        })
+        let mut pauses = PAUSES.into_iter();
+        let mut may_make_room = true;
+        loop {
+            let code = match command(&mut self.context) {
+                Ok(done) => return Ok(done),
+                Err(error) => code(error),
+            };
+            if code.is_passing()
+                && let Some(pause) = pauses.next()
+            {
+                thread::sleep(pause);
+            } else if is_full(code) && core::mem::take(&mut may_make_room) {
+                if !ledger::flush_leftovers(self)? {
+                    return Err(failed(what, call, code));
+                }
+            } else {
+                return Err(failed(what, call, code));
+            }
+        }
     }
 
     /// Removes an object or a session from the TPM. That it is gone already is no error.
@@ -105,12 +136,42 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// What the TPM, or a layer of libtss2, returned. What tss-esapi itself refuses to send has none.
+/// Whether a resource manager is behind a TCTI: the kernel's is behind `/dev/tpmrm0`, which is what
+/// libtss2 takes first where it is to find a device itself.
+pub fn has_resource_manager(tcti: &str) -> bool {
+    let (kind, configuration) = tcti.split_once(':').unwrap_or((tcti, ""));
+    match kind {
+        "tabrmd" => true,
+        "device" => configuration.is_empty() || configuration.contains("tpmrm"),
+        _ => false,
+    }
+}
+
+fn is_full(code: ResponseCode) -> bool {
+    matches!(
+        code.bare(),
+        code::OBJECT_MEMORY | code::SESSION_MEMORY | code::OBJECT_HANDLES | code::SESSION_HANDLES
+    )
+}
+
+fn failed(what: impl fmt::Display, call: &'static str, code: ResponseCode) -> TpmError {
+    TpmError::Call {
+        what: what.to_string(),
+        error: CallError {
+            call: Cow::Borrowed(call),
+            code,
+        },
+    }
+}
+
+/// What the TPM, or a layer of libtss2, returned; or what a layer of libtss2 would return for what
+/// tss-esapi refused itself.
 fn code(error: Error) -> ResponseCode {
     match error {
         Error::Tss2Error(Tss2ResponseCode::FormatZero(code)) => ResponseCode(code.0),
         Error::Tss2Error(Tss2ResponseCode::FormatOne(code)) => ResponseCode(code.0),
-        Error::Tss2Error(Tss2ResponseCode::Success) | Error::WrapperError(_) => ResponseCode(0),
+        Error::WrapperError(WrapperErrorKind::WrongValueFromTpm) => code::MALFORMED_RESPONSE,
+        Error::WrapperError(_) | Error::Tss2Error(Tss2ResponseCode::Success) => code::BAD_VALUE,
     }
 }
 
@@ -118,5 +179,25 @@ fn reason(error: Error) -> String {
     match error {
         Error::WrapperError(kind) => kind.to_string(),
         error => format!("libtss2 says {}", code(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resource_managers_are_known_by_the_way_to_them() {
+        for (tcti, has) in [
+            ("device:/dev/tpmrm0", true),
+            ("device", true),
+            ("tabrmd", true),
+            ("tabrmd:bus_type=session", true),
+            ("device:/dev/tpm0", false),
+            ("swtpm:host=127.0.0.1,port=2321", false),
+            ("mssim", false),
+        ] {
+            assert_eq!(has_resource_manager(tcti), has, "{tcti}");
+        }
     }
 }

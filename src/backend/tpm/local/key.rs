@@ -1,5 +1,6 @@
 //! A key in the TPM, ready to sign.
 
+use core::fmt;
 use std::string::ToString as _;
 use std::vec::Vec;
 
@@ -7,10 +8,15 @@ use tss_esapi::handles::{KeyHandle, PersistentTpmHandle, TpmHandle};
 use tss_esapi::structures::Public;
 
 use super::connection::Connection;
-use super::{load, public};
+use super::scheme::Allowed;
+use super::{load, public, template};
 use crate::backend::tpm::code;
-use crate::backend::tpm::device::{KeyPlace, Operator};
+use crate::backend::tpm::device::{KeyPlace, OpenKey, Operator};
 use crate::backend::tpm::error::TpmError;
+use crate::backend::tpm::key_file::PolicyStep;
+use crate::backend::tpm::uri::SaltKey;
+use crate::core::key::KeyKind;
+use crate::core::x509;
 
 /// A key in the TPM.
 #[derive(Debug)]
@@ -23,6 +29,14 @@ pub struct LoadedKey {
     pub name: Vec<u8>,
     /// Its public key, a DER `SubjectPublicKeyInfo`.
     pub public_key: Vec<u8>,
+    /// Its kind.
+    pub kind: KeyKind,
+    /// By which schemes it signs.
+    pub allowed: Allowed,
+    /// What sessions with it are salted to.
+    pub salt: Option<SaltKey>,
+    /// The policy by which it is used; empty, if it is used by its auth value.
+    pub policy: Vec<PolicyStep>,
 }
 
 impl LoadedKey {
@@ -32,58 +46,103 @@ impl LoadedKey {
     /// [`TpmError`].
     pub fn open(
         connection: &mut Connection,
-        place: &KeyPlace,
+        request: &OpenKey,
         operator: &mut dyn Operator,
     ) -> Result<Self, TpmError> {
-        match place {
-            KeyPlace::Handle(handle) => Self::at(connection, *handle),
+        let mut key = match &request.key {
+            KeyPlace::Handle(handle) => Self::at(connection, *handle, request)?,
             KeyPlace::File { name, contents } => {
                 let loaded = load::load(connection, name, contents, operator)?;
-                let public_key =
-                    public::public_key(&loaded.public).map_err(|reason| TpmError::Key {
-                        key: name.clone(),
-                        reason,
-                        remedy: "`keystead key generate tpm:…` makes a key that signs".into(),
-                    })?;
-                Ok(Self {
-                    handle: loaded.handle,
-                    public: loaded.public,
-                    name: loaded.name,
-                    public_key,
-                })
+                let key = Self::new(name, loaded.handle, loaded.public, loaded.name)?;
+                Self {
+                    salt: loaded.salt,
+                    policy: loaded.policy,
+                    ..key
+                }
             }
-        }
+        };
+        key.salt = request.salt.clone().or(key.salt);
+        Ok(key)
     }
 
-    fn at(connection: &mut Connection, handle: u32) -> Result<Self, TpmError> {
-        let what = KeyPlace::Handle(handle);
-        let persistent =
-            PersistentTpmHandle::new(handle).map_err(|_| TpmError::NoKey { handle })?;
-        let object = connection
-            .run(&what, "TPM2_ReadPublic", |context| {
-                context.tr_from_tpm_public(TpmHandle::Persistent(persistent))
-            })
-            .map_err(|error| match error {
-                TpmError::Call { error, .. } if error.code.bare() == code::HANDLE => {
-                    TpmError::NoKey { handle }
-                }
-                error => error,
-            })?;
-        let handle = KeyHandle::from(object);
-        let (public, name, _) = connection.run(&what, "TPM2_ReadPublic", |context| {
-            context.read_public(handle)
-        })?;
+    /// A key that the TPM has somewhere. `what` is it called?
+    ///
+    /// # Errors
+    /// [`TpmError::Key`], if it is none that signs what Roles Anywhere wants to have signed.
+    pub fn new(
+        what: impl fmt::Display,
+        handle: KeyHandle,
+        public: Public,
+        name: Vec<u8>,
+    ) -> Result<Self, TpmError> {
         let unfit = |reason| TpmError::Key {
             key: what.to_string(),
             reason,
             remedy: "`keystead key generate tpm:…` makes a key that signs".into(),
         };
         public::check(&public).map_err(unfit)?;
+        let public_key = public::public_key(&public).map_err(unfit)?;
+        let kind = x509::key_kind(&public_key)
+            .ok_or_else(|| unfit("it is of a kind that is of no use here".into()))?;
+        let allowed = Allowed::of(&public);
+        allowed.serves(kind).map_err(unfit)?;
         Ok(Self {
             handle,
-            public_key: public::public_key(&public).map_err(unfit)?,
             public,
-            name: name.value().to_vec(),
+            name,
+            public_key,
+            kind,
+            allowed,
+            salt: None,
+            policy: Vec::new(),
         })
     }
+
+    /// The key at a persistent handle. libtss2 reads its public area, and keeps it to itself; it is read
+    /// once more only where it does not follow from a certificate.
+    fn at(connection: &mut Connection, handle: u32, request: &OpenKey) -> Result<Self, TpmError> {
+        let what = &request.key;
+        let key = find(connection, handle)?;
+        let name = connection.run(what, "Esys_TR_GetName", |context| {
+            context.tr_get_name(key.into())
+        })?;
+        let name = name.value().to_vec();
+        let public = match template::public_area(&request.certificates, &name) {
+            Some(public) => public,
+            None => {
+                connection
+                    .run(what, "TPM2_ReadPublic", |context| context.read_public(key))?
+                    .0
+            }
+        };
+        let key = Self::new(what, key, public, name)?;
+        match key.public.object_attributes().user_with_auth() {
+            true => Ok(key),
+            false => Err(TpmError::Key {
+                key: what.to_string(),
+                reason: "it is used by a policy only (no userWithAuth attribute), and a handle does not say by \
+                         which"
+                    .into(),
+                remedy: "its key file does".into(),
+            }),
+        }
+    }
+}
+
+/// What is at a persistent handle.
+///
+/// # Errors
+/// [`TpmError::NoKey`], or [`TpmError::Call`].
+pub fn find(connection: &mut Connection, handle: u32) -> Result<KeyHandle, TpmError> {
+    let persistent = PersistentTpmHandle::new(handle).map_err(|_| TpmError::NoKey { handle })?;
+    let what = KeyPlace::Handle(handle);
+    let object = connection.run(&what, "TPM2_ReadPublic", |context| {
+        context.tr_from_tpm_public(TpmHandle::Persistent(persistent))
+    });
+    object.map(KeyHandle::from).map_err(|error| match error {
+        TpmError::Call { error, .. } if error.code.bare() == code::HANDLE => {
+            TpmError::NoKey { handle }
+        }
+        error => error,
+    })
 }

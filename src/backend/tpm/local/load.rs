@@ -25,7 +25,6 @@ const ITS_TPM: &str = "a key file serves only with the TPM that it was made by o
 
 /// A key from a file, in the TPM.
 #[derive(Debug)]
-#[expect(dead_code, reason = "sessions and policies are going to want it")]
 pub struct LoadedFile {
     /// Where the TPM has it.
     pub handle: KeyHandle,
@@ -35,9 +34,6 @@ pub struct LoadedFile {
     pub name: Vec<u8>,
     /// The policy by which it is used; empty, if it is used by its auth value.
     pub policy: Vec<PolicyStep>,
-    /// Whether the file says that it has no auth value. `tpm2_encodeobject -p` says so of keys that have
-    /// one.
-    pub says_empty_auth: bool,
     /// What sessions can be salted to.
     pub salt: Option<SaltKey>,
 }
@@ -103,7 +99,6 @@ pub fn load(
         public,
         name: name.value().to_vec(),
         policy,
-        says_empty_auth: file.empty_auth,
         salt: file.salt(),
     })
 }

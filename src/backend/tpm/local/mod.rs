@@ -7,17 +7,21 @@ mod ek;
 mod hierarchy;
 mod import;
 mod key;
+mod ledger;
 mod load;
 mod nv;
 mod parent;
 mod persistent;
-#[expect(dead_code, reason = "signatures are going to be authorised by it")]
 mod policy;
 mod primary;
 mod public;
+mod recovery;
+mod salt;
 mod scheme;
+mod session;
 mod signer;
 mod status;
+mod template;
 
 use std::boxed::Box;
 
@@ -45,8 +49,8 @@ impl Device for Local {
         request: &OpenKey,
         operator: Box<dyn Operator>,
     ) -> Result<OpenedKey, TpmError> {
-        let connection = Connection::open(&self.access)?;
-        let (signer, name, warnings) = TpmSigner::open(connection, request.clone(), operator)?;
+        let (signer, warnings) = TpmSigner::open(&self.access, request.clone(), operator)?;
+        let name = signer.name().to_vec();
         Ok(OpenedKey {
             signer: Box::new(signer),
             name,

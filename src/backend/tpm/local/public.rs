@@ -6,12 +6,31 @@ use std::vec::Vec;
 
 use tss_esapi::interface_types::ecc::EccCurve;
 use tss_esapi::structures::Public;
+use tss_esapi::traits::Marshall as _;
 
+use super::scheme;
+use crate::backend::algorithm::Hash;
 use crate::backend::public_key;
 use crate::core::x509::oid;
 
 /// The exponent that a TPM means by 0 (TPM 2.0 Part 2, section 12.2.3.5).
-const DEFAULT_EXPONENT: u32 = 65537;
+pub const DEFAULT_EXPONENT: u32 = 65537;
+
+/// The name of an object with this public area (TPM 2.0 Part 1, section 16): the algorithm (2 bytes,
+/// big-endian), and the hash of the area. `None` for a hash that is too weak to tell keys apart.
+pub fn name(public: &Public) -> Option<Vec<u8>> {
+    let hash = scheme::known_hash(public.name_hashing_algorithm())?;
+    let area = public.marshall().ok()?;
+    // TPM_ALG_ID (TPM 2.0 Part 2, section 6.3).
+    let algorithm: u16 = match hash {
+        Hash::Sha256 => 0x000b,
+        Hash::Sha384 => 0x000c,
+        Hash::Sha512 => 0x000d,
+    };
+    let mut name = Vec::from(algorithm.to_be_bytes());
+    name.extend(&*hash.digest(&area));
+    Some(name)
+}
 
 /// The public key, a DER `SubjectPublicKeyInfo`.
 ///

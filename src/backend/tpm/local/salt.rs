@@ -1,0 +1,144 @@
+//! The key that sessions are salted to. What somebody between us and the TPM could put in its place must
+//! not be taken for it.
+//!
+//! libtss2 (3.2.1) does not compare the public area that TPM2_ReadPublic answers with the name beside it,
+//! and does not show the area that it is going to encrypt to: who answers with an area of his own and the
+//! right name would learn the salt. So the key is made anew from its template: of TPM2_CreatePrimary the
+//! area that libtss2 uses comes back, and its hash is compared with the name that was recorded.
+
+use std::borrow::ToOwned as _;
+use std::format;
+use std::string::String;
+
+use tss_esapi::handles::KeyHandle;
+use tss_esapi::interface_types::resource_handles::Hierarchy;
+use tss_esapi::interface_types::session_handles::AuthSession;
+use tss_esapi::structures::{EccParameter, EccPoint, Public, PublicKeyRsa};
+
+use super::connection::Connection;
+use super::key;
+use super::{primary, public};
+use crate::backend::tpm::code;
+use crate::backend::tpm::error::TpmError;
+use crate::backend::tpm::key_file;
+use crate::backend::tpm::uri::SaltKey;
+
+/// The handles of endorsement keys (Registry of Reserved TPM 2.0 Handles, section 2.3.2).
+const ENDORSEMENT_KEYS: core::ops::RangeInclusive<u32> = 0x8101_0000..=0x8101_ffff;
+
+/// Loads it. The caller flushes it.
+///
+/// # Errors
+/// [`TpmError::Key`], if there is no key with this name, or it cannot be made sure that it is that key.
+pub fn load(connection: &mut Connection, salt: &SaltKey) -> Result<KeyHandle, TpmError> {
+    let is_endorsement = ENDORSEMENT_KEYS.contains(&salt.handle);
+    if !is_endorsement {
+        let template = primary::template(key_file::Template::Ecc).public();
+        if let Some(key) = create(connection, salt, Hierarchy::Owner, &template)? {
+            return Ok(key);
+        }
+    }
+    if salt.handle == key_file::Hierarchy::Owner.handle() {
+        return Err(changed(salt));
+    }
+    // What it is made by follows from what it is.
+    let at = key::find(connection, salt.handle)?;
+    let (area, ..) = connection.run(what(salt), "TPM2_ReadPublic", |context| {
+        context.read_public(at)
+    })?;
+    if public::name(&area).as_ref() != Some(&salt.name) {
+        return Err(changed(salt));
+    }
+    let hierarchy = match is_endorsement {
+        true => Hierarchy::Endorsement,
+        false => Hierarchy::Owner,
+    };
+    for template in templates(&area) {
+        if let Some(key) = create(connection, salt, hierarchy, &template)? {
+            return Ok(key);
+        }
+    }
+    Err(wrong(
+        salt,
+        "it cannot be made anew from a template of the TCG, and libtss2 cannot be given the right public area \
+         of another key for sure",
+        "without salt-handle and salt-name sessions are not salted to it",
+    ))
+}
+
+/// The primary key by a template, if it has the name.
+fn create(
+    connection: &mut Connection,
+    salt: &SaltKey,
+    hierarchy: Hierarchy,
+    template: &Public,
+) -> Result<Option<KeyHandle>, TpmError> {
+    let created = connection
+        .run(what(salt), "TPM2_CreatePrimary", |context| {
+            context.execute_with_session(Some(AuthSession::Password), |context| {
+                context.create_primary(hierarchy, template.clone(), None, None, None, None)
+            })
+        })
+        .map_err(|error| match &error {
+            TpmError::Call { error: call, .. }
+                if matches!(call.code.bare(), code::BAD_AUTH | code::AUTH_FAIL) =>
+            {
+                wrong(
+                    salt,
+                    "it has to be made anew, and its hierarchy has a password",
+                    "without salt-handle and salt-name sessions are not salted to it",
+                )
+            }
+            _ => error,
+        })?;
+    if public::name(&created.out_public).as_ref() == Some(&salt.name) {
+        return Ok(Some(created.key_handle));
+    }
+    connection.flush(created.key_handle)?;
+    Ok(None)
+}
+
+/// The templates that a primary key may have been made by: its area, with the unique field empty or
+/// filled with zeros.
+fn templates(area: &Public) -> impl Iterator<Item = Public> {
+    [false, true].into_iter().filter_map(|is_filled| {
+        let mut template = area.clone();
+        match &mut template {
+            Public::Ecc { unique, .. } => {
+                let zeros = |number: &EccParameter| {
+                    let len = if is_filled { number.len() } else { 0 };
+                    EccParameter::try_from(std::vec![0; len]).ok()
+                };
+                *unique = EccPoint::new(zeros(unique.x())?, zeros(unique.y())?);
+            }
+            Public::Rsa { unique, .. } => {
+                let len = if is_filled { unique.len() } else { 0 };
+                *unique = PublicKeyRsa::try_from(std::vec![0; len]).ok()?;
+            }
+            _ => return None,
+        }
+        Some(template)
+    })
+}
+
+fn what(salt: &SaltKey) -> String {
+    format!("the salt key {:#010x}", salt.handle)
+}
+
+fn wrong(salt: &SaltKey, reason: &str, remedy: &str) -> TpmError {
+    TpmError::Key {
+        key: what(salt),
+        reason: reason.to_owned(),
+        remedy: remedy.to_owned(),
+    }
+}
+
+fn changed(salt: &SaltKey) -> TpmError {
+    wrong(
+        salt,
+        "what the TPM says it is has not the name that was recorded: this is another TPM, it was cleared, or \
+         somebody between here and the TPM puts a key of their own in its place",
+        "look at the machine before the auth value of a key is typed or stored there; after the TPM was cleared \
+         on purpose its keys are gone, too, and new ones have to be made",
+    )
+}

@@ -1,0 +1,235 @@
+//! Sessions: how a command is authorised by an auth value that nobody on the way to the TPM is to learn.
+
+use core::fmt;
+use std::borrow::ToOwned as _;
+use std::format;
+use std::string::{String, ToString as _};
+
+use tss_esapi::attributes::SessionAttributesBuilder;
+use tss_esapi::constants::SessionType;
+use tss_esapi::handles::{KeyHandle, ObjectHandle, SessionHandle};
+use tss_esapi::interface_types::algorithm::HashingAlgorithm;
+use tss_esapi::interface_types::session_handles::{AuthSession, PolicySession};
+use tss_esapi::structures::{Auth, SymmetricDefinition};
+use tss_esapi::{Context, Error, WrapperErrorKind};
+
+use super::connection::Connection;
+use super::key::LoadedKey;
+use super::{policy, salt};
+use crate::backend::secret::Secret;
+use crate::backend::tpm::error::TpmError;
+use crate::backend::tpm::uri::SaltKey;
+
+/// What is encrypted on the way: of a command and of its answer the first parameter, where that is one
+/// with a length (TPM 2.0 Part 1, section 21).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encrypted {
+    /// That of the command.
+    Command,
+    /// That of both.
+    Both,
+}
+
+/// An HMAC session with parameter encryption. It lasts until it is ended.
+#[derive(Debug)]
+pub struct Session(AuthSession);
+
+impl Session {
+    /// Starts one, salted to the key with this name if there is one.
+    ///
+    /// # Errors
+    /// [`TpmError::Key`], if it cannot be made sure that it is that key; [`TpmError::Call`].
+    pub fn start_salted(
+        connection: &mut Connection,
+        salt: Option<&SaltKey>,
+    ) -> Result<Self, TpmError> {
+        start_salted(connection, salt, SessionType::Hmac).map(Self)
+    }
+
+    /// Sends a command that it authorises.
+    ///
+    /// # Errors
+    /// What the command returned.
+    pub fn send<T>(
+        &self,
+        context: &mut Context,
+        encrypted: Encrypted,
+        command: impl FnOnce(&mut Context) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let (attributes, mask) = SessionAttributesBuilder::new()
+            .with_continue_session(true)
+            .with_decrypt(true)
+            .with_encrypt(encrypted == Encrypted::Both)
+            .build();
+        context.tr_sess_set_attributes(self.0, attributes, mask)?;
+        context.execute_with_session(Some(self.0), command)
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// [`TpmError::Call`].
+    pub fn end(self, connection: &mut Connection) -> Result<(), TpmError> {
+        connection.flush(SessionHandle::from(self.0))
+    }
+}
+
+fn start(
+    connection: &mut Connection,
+    salt: Option<KeyHandle>,
+    kind: SessionType,
+) -> Result<AuthSession, TpmError> {
+    connection.run("a session", "TPM2_StartAuthSession", |context| {
+        let (symmetric, hash) = (SymmetricDefinition::AES_128_CFB, HashingAlgorithm::Sha256);
+        context
+            .start_auth_session(salt, None, None, kind, symmetric, hash)?
+            .ok_or(Error::WrapperError(WrapperErrorKind::WrongValueFromTpm))
+    })
+}
+
+fn start_salted(
+    connection: &mut Connection,
+    salt: Option<&SaltKey>,
+    kind: SessionType,
+) -> Result<AuthSession, TpmError> {
+    let Some(salt) = salt else {
+        return start(connection, None, kind);
+    };
+    let key = salt::load(connection, salt)?;
+    connection.while_loaded(key, |connection| start(connection, Some(key), kind))
+}
+
+fn start_policy(
+    connection: &mut Connection,
+    salt: Option<&SaltKey>,
+) -> Result<PolicySession, TpmError> {
+    match start_salted(connection, salt, SessionType::Policy)? {
+        AuthSession::PolicySession(session) => Ok(session),
+        other => {
+            connection.flush(SessionHandle::from(other))?;
+            Err(TpmError::Unsupported {
+                what: "policies".to_owned(),
+                remedy: String::new(),
+            })
+        }
+    }
+}
+
+/// How a key's commands are authorised.
+#[derive(Debug)]
+pub enum Authorisation {
+    /// By its auth value in clear: there is none, or it is wished.
+    Password,
+    /// By its auth value, so that it does not leave this process.
+    Session(Session),
+    /// By its policy, which is carried out anew for each command.
+    Policy(PolicySession),
+}
+
+impl Authorisation {
+    /// What the value and the way to the TPM call for.
+    ///
+    /// # Errors
+    /// [`TpmError`].
+    pub fn begin(
+        connection: &mut Connection,
+        key: &LoadedKey,
+        value: &Secret,
+    ) -> Result<Self, TpmError> {
+        let is_in_clear = value.expose().is_empty() || connection.access().plain_auth;
+        let salt = key.salt.as_ref().filter(|_| !is_in_clear);
+        if !key.policy.is_empty() {
+            return start_policy(connection, salt).map(Self::Policy);
+        }
+        if is_in_clear {
+            return Ok(Self::Password);
+        }
+        Session::start_salted(connection, salt).map(Self::Session)
+    }
+
+    /// Sends a command that a key authorises; `what` is it about.
+    ///
+    /// # Errors
+    /// [`TpmError`].
+    pub fn run<T>(
+        &self,
+        connection: &mut Connection,
+        key: &LoadedKey,
+        what: impl fmt::Display,
+        call: &'static str,
+        command: impl Fn(&mut Context, KeyHandle) -> Result<T, Error>,
+    ) -> Result<T, TpmError> {
+        let command = |context: &mut Context| command(context, key.handle);
+        match self {
+            Self::Password => connection.run(what, call, |context| {
+                context.execute_with_session(Some(AuthSession::Password), command)
+            }),
+            Self::Session(session) => connection.run(what, call, |context| {
+                session.send(context, Encrypted::Command, command)
+            }),
+            Self::Policy(session) => {
+                let called = what.to_string();
+                let session = *session;
+                let result =
+                    policy::carry_out(connection, &called, session, &key.policy).and_then(|()| {
+                        connection.run(what, call, |context| {
+                            context.execute_with_session(Some(session.into()), command)
+                        })
+                    });
+                result.map_err(|error| {
+                    // What was carried out of the policy would stay.
+                    let _ = connection.run(&called, "TPM2_PolicyRestart", |context| {
+                        context.policy_restart(session)
+                    });
+                    policy::explained(error, &called)
+                })
+            }
+        }
+    }
+
+    /// Begins again, where the session is lost.
+    ///
+    /// # Errors
+    /// [`TpmError`].
+    pub fn begin_again(
+        self,
+        connection: &mut Connection,
+        key: &LoadedKey,
+    ) -> Result<Self, TpmError> {
+        let salt = key
+            .salt
+            .as_ref()
+            .filter(|_| !connection.access().plain_auth);
+        // What is lost may be gone already, and is then not to be flushed.
+        match self {
+            Self::Password => Ok(Self::Password),
+            Self::Session(lost) => {
+                let _ = lost.end(connection);
+                Session::start_salted(connection, salt).map(Self::Session)
+            }
+            Self::Policy(lost) => {
+                let _ = connection.flush(SessionHandle::from(lost));
+                start_policy(connection, salt).map(Self::Policy)
+            }
+        }
+    }
+}
+
+/// Has libtss2 use a value wherever this object is authorised.
+///
+/// # Errors
+/// [`TpmError`].
+pub fn set_auth(
+    connection: &mut Connection,
+    object: impl Into<ObjectHandle>,
+    value: &Secret,
+) -> Result<(), TpmError> {
+    let object = object.into();
+    let value = Auth::try_from(value.expose()).map_err(|_| TpmError::Unsupported {
+        what: format!("an auth value of more than {} bytes", Auth::MAX_SIZE),
+        remedy: "a TPM takes at most as many bytes as its longest hash has".to_owned(),
+    })?;
+    connection.run("an auth value", "Esys_TR_SetAuth", |context| {
+        context.tr_set_auth(object, value.clone())
+    })
+}
