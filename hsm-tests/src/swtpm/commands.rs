@@ -22,6 +22,20 @@ impl Swtpm {
         commands(&String::from_utf8_lossy(since))
     }
 
+    /// Whether these bytes were in one of the commands that came since then: what a listener on the way
+    /// to the TPM would have seen.
+    #[track_caller]
+    pub fn heard_since(&self, mark: Mark, bytes: &[u8]) -> bool {
+        let log = fs::read(self.log_file()).expect("it writes a log");
+        let since = String::from_utf8_lossy(log.get(mark.0 as usize..).unwrap_or_default());
+        let wanted: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+        let wanted = wanted.join(" ");
+        since
+            .split("SWTPM_IO_")
+            .map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "))
+            .any(|part| part.contains(&wanted))
+    }
+
     /// The commands that something sends, and what it gives.
     #[track_caller]
     pub fn commands_of<T>(&self, something: impl FnOnce() -> T) -> (T, Vec<String>) {

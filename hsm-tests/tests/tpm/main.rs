@@ -4,6 +4,7 @@ mod cli;
 mod counts;
 mod endorsement;
 mod files;
+mod make;
 mod operator;
 mod signer;
 mod status;

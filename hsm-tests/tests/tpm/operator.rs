@@ -11,6 +11,7 @@ use keystead::backend::tpm::{AuthRequest, Object, Operator};
 pub struct Values {
     stored: Vec<(Object, &'static str)>,
     typed: Option<Arc<Mutex<VecDeque<&'static str>>>>,
+    asked: Arc<Mutex<Vec<AuthRequest>>>,
 }
 
 impl Values {
@@ -32,10 +33,16 @@ impl Values {
             ..Self::default()
         }
     }
+
+    /// What was asked.
+    pub fn asked(&self) -> Vec<AuthRequest> {
+        self.asked.lock().unwrap().clone()
+    }
 }
 
 impl Operator for Values {
     fn auth(&mut self, request: &AuthRequest) -> Result<Option<Secret>, SecretError> {
+        self.asked.lock().unwrap().push(request.clone());
         let value = match &self.typed {
             Some(_) if request.may_be_empty && !request.refused => None,
             Some(typed) => typed.lock().unwrap().pop_front(),

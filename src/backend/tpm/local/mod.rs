@@ -4,11 +4,13 @@ mod auth;
 mod capability;
 mod connection;
 mod ek;
+mod generate;
 mod hierarchy;
 mod import;
 mod key;
 mod ledger;
 mod load;
+mod new_key;
 mod nv;
 mod parent;
 mod persistent;
@@ -67,10 +69,9 @@ impl Device for Local {
                     Ok(Done::EndorsementKey(ek.about.clone()))
                 })
             }
-            other => Err(TpmError::Unsupported {
-                what: std::format!("{other:?}"),
-                remedy: std::string::String::new(),
-            }),
+            Task::Generate(request) => {
+                generate::generate(&mut connection, request, operator).map(Done::Generated)
+            }
         }
     }
 }
