@@ -17,6 +17,8 @@ pub mod path;
 pub(crate) mod pem;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
+#[cfg(feature = "file")]
+pub(crate) mod private_file;
 #[cfg(any(feature = "ca", feature = "pkcs11", feature = "tpm"))]
 pub(crate) mod public_key;
 #[cfg(feature = "file")]

@@ -135,10 +135,12 @@ fn derived(plan: &Plan) -> String {
         None => "none",
     };
     format!(
-        "\n  requests go to          {}\n  signed for the region   {}\n  credentials live for    {} s\n  proxy                   {proxy}\n",
+        "\n  requests go to          {}\n  signed for the region   {}\n  credentials live for    {} s\n  proxy                   {proxy}\n  \
+         credentials are kept    {}\n",
         session.endpoint.url(create_session::PATH),
         session.region,
         session.duration,
+        plan.cache.shown(),
     )
 }
 

@@ -8,6 +8,7 @@ use std::thread;
 
 use clap::Command;
 
+use super::cache::{self, Fresh};
 use super::context::{self, Context};
 use super::debug::Debug;
 use super::error::CliError;
@@ -17,7 +18,7 @@ use super::{flags, identity, parse, refusal};
 use crate::core::create_session::CreateSession;
 use crate::host::clock::{ConfirmedTime, HostClock};
 use crate::host::config::Setting;
-use crate::host::session::{self, Credentials, Watcher};
+use crate::host::session::{self, Watcher};
 use crate::host::transport::HttpTransport;
 use crate::output::credential_process;
 
@@ -52,25 +53,29 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
     };
     let sources = Sources::new(&matches, context).completed(&REQUIRED)?;
     let plan = Plan::new(&matches, &sources, context)?;
-    let credentials = if flags::switch(&matches, "debug")? {
-        credentials(&plan, context, &mut Debug)?
-    } else {
-        credentials(&plan, context, &mut ())?
-    };
+    let debug = flags::switch(&matches, "debug")?;
+    let clock = clock(&plan, context);
+    let credentials = cache::credentials(&plan, context, &clock, debug, || {
+        if debug {
+            begin(&plan, context, &clock, &mut Debug)
+        } else {
+            begin(&plan, context, &clock, &mut ())
+        }
+    })?;
     context::print(credential_process::document(&credentials).as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens the identity and asks for a session.
-fn credentials(
-    plan: &Plan,
-    context: &Context<'_>,
-    watcher: &mut dyn Watcher,
-) -> Result<Credentials, CliError> {
-    let confirmed = plan.network.state.as_ref();
-    let confirmed = confirmed.map(|folder| ConfirmedTime::at(folder.join("time")));
+/// Where the last verified time is kept.
+fn confirmed(plan: &Plan) -> Option<ConfirmedTime> {
+    let folder = plan.network.state.as_ref()?;
+    Some(ConfirmedTime::at(folder.join("time")))
+}
+
+/// The clock, of which people are told if it is wrong.
+fn clock(plan: &Plan, context: &Context<'_>) -> Arc<HostClock> {
+    let confirmed = confirmed(plan);
     let clock = HostClock::new(confirmed.as_ref().and_then(ConfirmedTime::load));
-    let clock = Arc::new(clock);
     if clock.trusted().is_none() {
         context.console.warn(
             &format!(
@@ -80,6 +85,16 @@ fn credentials(
             "set the clock, or let --correct-clock sign with the service's time",
         );
     }
+    Arc::new(clock)
+}
+
+/// Opens the identity and begins a session.
+fn begin(
+    plan: &Plan,
+    context: &Context<'_>,
+    clock: &Arc<HostClock>,
+    watcher: &mut dyn Watcher,
+) -> Result<Fresh, CliError> {
     let mut identity = identity::open(&plan.identity, clock.trusted(), context)?;
     let session = &plan.session;
     let transport = HttpTransport::new(
@@ -99,17 +114,18 @@ fn credentials(
         user_agent: USER_AGENT,
     };
     let mut environment = session::Environment {
-        clock: &clock,
+        clock,
         correct_clock: plan.network.correct_clock,
         retry: plan.network.retry,
         sleep: &mut thread::sleep,
         watcher,
     };
+    let asked = cache::moment(clock);
     let created = session::create(&request, &mut identity, &mut transport, &mut environment)
         .map_err(|error| refusal::of(&error, plan))?;
-    if let (Some(file), Some(time)) = (confirmed, created.confirmed) {
+    if let (Some(file), Some(time)) = (confirmed(plan), created.confirmed) {
         // It only makes the next start surer: a read-only system works as well.
         let _ = file.store(time);
     }
-    Ok(created.credentials)
+    Ok(Fresh { created, asked })
 }

@@ -5,6 +5,7 @@
 mod asked;
 #[cfg(feature = "ca")]
 mod ca;
+mod cache;
 mod cert;
 mod config;
 mod context;
@@ -96,6 +97,11 @@ const SUBCOMMANDS: &[Subcommand] = &[
         name: "cert",
         about: cert::ABOUT,
         run: cert::run,
+    },
+    Subcommand {
+        name: "cache",
+        about: cache::ABOUT,
+        run: cache::run,
     },
     Subcommand {
         name: "config",

@@ -10,6 +10,7 @@ use std::string::String;
 
 use clap::ArgMatches;
 
+use super::cache::CachePlan;
 use super::context::Context;
 use super::error::CliError;
 use super::identity_plan::IdentityPlan;
@@ -46,6 +47,8 @@ pub struct Plan {
     pub session: SessionPlan,
     /// How the service is reached.
     pub network: NetworkPlan,
+    /// Where credentials are kept.
+    pub cache: CachePlan,
 }
 
 /// What is asked for.
@@ -94,6 +97,7 @@ impl Plan {
             identity,
             session,
             network,
+            cache: CachePlan::new(sources, context)?,
         })
     }
 }
@@ -270,8 +274,7 @@ impl NetworkPlan {
 /// there), or the usual place of the user or, without a home, of the system.
 pub fn state_dir(sources: &Sources<'_>, environment: &dyn Environment) -> Option<PathBuf> {
     if let Some(found) = sources.get(Setting::StateDir) {
-        let first = found.value.as_bytes().split(|&byte| byte == b':').next()?;
-        return Some(OsStr::from_bytes(first).into());
+        return first(&found.value);
     }
     let folder = |name, below: &str| {
         let folder = PathBuf::from(environment.var(name)?);
@@ -280,6 +283,12 @@ pub fn state_dir(sources: &Sources<'_>, environment: &dyn Environment) -> Option
     folder("XDG_STATE_HOME", "keystead")
         .or_else(|| folder("HOME", ".local/state/keystead"))
         .or_else(|| Some(PathBuf::from("/var/lib/keystead")))
+}
+
+/// The first of the folders in one of systemd's variables.
+pub fn first(folders: &OsStr) -> Option<PathBuf> {
+    let first = folders.as_bytes().split(|&byte| byte == b':').next()?;
+    Some(OsStr::from_bytes(first).into())
 }
 
 /// A duration that is not zero.

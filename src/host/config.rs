@@ -82,11 +82,17 @@ pub enum Setting {
     CorrectClock,
     /// Where what has to outlive the process is kept.
     StateDir,
+    /// Whether each run asks for a session of its own.
+    NoCache,
+    /// Where credentials are kept, instead of in memory.
+    CacheDir,
+    /// How long credentials that were kept have to live at least.
+    CacheMinLife,
 }
 
 impl Setting {
     /// All of them, in the order in which people read them.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 38] = [
         Self::Certificate,
         Self::Key,
         Self::Intermediates,
@@ -122,6 +128,9 @@ impl Setting {
         Self::AllowHttp,
         Self::CorrectClock,
         Self::StateDir,
+        Self::NoCache,
+        Self::CacheDir,
+        Self::CacheMinLife,
     ];
 
     /// The key in the file, and the flag without its dashes.
@@ -162,6 +171,9 @@ impl Setting {
             Self::AllowHttp => "allow-http",
             Self::CorrectClock => "correct-clock",
             Self::StateDir => "state-dir",
+            Self::NoCache => "no-cache",
+            Self::CacheDir => "cache-dir",
+            Self::CacheMinLife => "cache-min-life",
         }
     }
 

@@ -3,6 +3,8 @@
 pub mod arn;
 #[cfg(any(feature = "ca", feature = "tpm"))]
 pub mod attestation;
+#[cfg(feature = "file")]
+pub mod cache;
 pub mod client_certificate;
 pub mod clock;
 pub mod config;

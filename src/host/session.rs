@@ -169,7 +169,9 @@ const MAX_ANSWER: usize = 16 << 10;
 pub struct Created {
     /// Its credentials.
     pub credentials: Credentials,
-    /// The service's clock, if it came over verified TLS: a time that is known to have passed.
+    /// The service's clock when it answered.
+    pub date: Option<UnixTime>,
+    /// The same, if it came over verified TLS: a time that is known to have passed.
     pub confirmed: Option<UnixTime>,
 }
 
@@ -188,11 +190,16 @@ pub fn create<T: HostTransport>(
     let mut may_correct = environment.correct_clock;
     loop {
         transport.limit(environment.retry.within.saturating_sub(started.elapsed()));
-        let Attempt { outcome, confirmed } = attempt(request, identity, transport, environment);
+        let Attempt {
+            outcome,
+            date,
+            confirmed,
+        } = attempt(request, identity, transport, environment);
         let error = match outcome {
             Ok(credentials) => {
                 return Ok(Created {
                     credentials,
+                    date,
                     // Who takes our signature has a clock like ours: what else it says is not kept.
                     confirmed: confirmed.filter(|time| environment.clock.skew(*time).is_none()),
                 });
@@ -223,6 +230,7 @@ pub fn create<T: HostTransport>(
 
 struct Attempt {
     outcome: Result<Credentials, CreateError>,
+    date: Option<UnixTime>,
     confirmed: Option<UnixTime>,
 }
 
@@ -254,6 +262,7 @@ fn attempt<T: HostTransport>(
             kind: error.into(),
             skew,
         }),
+        date: observed.date,
         confirmed: observed.date.filter(|_| transport.verifies_server()),
     }
 }

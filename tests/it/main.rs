@@ -2,6 +2,7 @@
 
 mod ca;
 mod certificate_requests;
+mod cli_cache;
 mod cli_credential_process;
 mod cli_diagnostics;
 mod cli_https;

@@ -252,6 +252,7 @@ macro_rules! documents {
 
 documents! {
     ca "docs/ca.md"
+    cache "docs/cache.md"
     commands_ "docs/commands.md"
     compatibility "docs/compatibility.md"
     configuration "docs/configuration.md"

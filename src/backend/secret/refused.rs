@@ -4,20 +4,20 @@ use core::cell::RefCell;
 use core::fmt;
 use core::time::Duration;
 use std::borrow::ToOwned as _;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::string::String;
-use std::thread;
 use std::time::Instant;
 
 use rustix::fd::AsFd;
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::Secret;
 use super::refused_record::{Hash, LEN, Record};
+use crate::backend::private_file;
 
 /// The memory of all devices: a folder with a file for each.
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ impl RefusedSecrets {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     wait_for(&folder, &self.folder, deadline)?;
                     let created = create(&folder, &name);
-                    unlock(&folder);
+                    private_file::unlock(&folder);
                     created.map_err(failed(&path))?;
                     continue;
                 }
@@ -61,7 +61,7 @@ impl RefusedSecrets {
             };
             wait_for(&file, &path, deadline)?;
             // A person may have removed it meanwhile: then this is the lock of nothing.
-            if !is_named(&file, &path).map_err(failed(&path))? {
+            if !private_file::is_named(&file, CWD, &path).map_err(failed(&path))? {
                 continue;
             }
             let mut lock = DeviceLock {
@@ -78,11 +78,11 @@ impl RefusedSecrets {
     /// Whether there is anything to remember of `device`. To ask costs no lock, and leaves no file.
     #[cfg(feature = "tpm")]
     pub(crate) fn knows(&self, device: &str) -> bool {
-        fs::symlink_metadata(self.folder.join(file_name(device))).is_ok()
+        std::fs::symlink_metadata(self.folder.join(file_name(device))).is_ok()
     }
 
     fn open_folder(&self) -> io::Result<File> {
-        let open = || open_private(rustix::fs::CWD, &self.folder, OFlags::DIRECTORY);
+        let open = || open_private(CWD, &self.folder, OFlags::DIRECTORY);
         match open() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 DirBuilder::new()
@@ -189,8 +189,7 @@ impl DeviceLock {
 
 impl Drop for DeviceLock {
     fn drop(&mut self) {
-        // Closing the file alone would leave the lock with a process that a module forked.
-        unlock(&self.file);
+        private_file::unlock(&self.file);
     }
 }
 
@@ -236,32 +235,12 @@ fn file_name(device: &str) -> String {
     name
 }
 
-/// Nothing is followed or overwritten that may have been put there for that.
-const FOREIGN: &str = "it is a link, or something else than keystead made there";
-
-/// Opens a file or folder that is ours alone, never through a link.
+/// Opens a file or folder that is ours alone, never through a link. What others could do with it ends.
 fn open_private(folder: impl AsFd, name: &Path, flags: OFlags) -> io::Result<File> {
-    // Without O_NONBLOCK, opening a FIFO would wait for ever.
-    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let opened = rustix::fs::openat(folder, name, flags, Mode::RUSR | Mode::WUSR);
-    let file = File::from(opened.map_err(|error| match error {
-        Errno::LOOP | Errno::NOTDIR => io::Error::other(FOREIGN),
-        error => error.into(),
-    })?);
-    let metadata = file.metadata()?;
-    let is_kind = match flags.contains(OFlags::DIRECTORY) {
-        true => metadata.is_dir(),
-        false => metadata.is_file() && metadata.nlink() <= 1,
-    };
-    if !is_kind {
-        return Err(io::Error::other(FOREIGN));
-    }
-    if metadata.uid() != rustix::process::geteuid().as_raw() {
-        let reason = "it belongs to another user";
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
-    }
-    if metadata.mode() & 0o077 != 0 {
-        let owner = Mode::from_raw_mode(metadata.mode() & 0o700);
+    let file = private_file::open(folder, name, flags)?;
+    let mode = file.metadata()?.mode();
+    if mode & private_file::OTHERS != 0 {
+        let owner = Mode::from_raw_mode(mode & 0o700);
         rustix::fs::fchmod(&file, owner)?;
     }
     Ok(file)
@@ -290,51 +269,28 @@ fn create(folder: &File, name: &str) -> io::Result<()> {
     folder.sync_all()
 }
 
-fn is_named(file: &File, path: &Path) -> io::Result<bool> {
-    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    match fs::symlink_metadata(path) {
-        Ok(named) => Ok(identity(named) == identity(file.metadata()?)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-fn wait_for(file: &File, path: &Path, deadline: Instant) -> Result<(), LockError> {
-    let mut pause = Duration::from_millis(1);
+fn wait_for(lock: &File, path: &Path, deadline: Instant) -> Result<(), LockError> {
+    let mut pauses = private_file::Pauses::until(deadline);
     loop {
-        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(()),
-            Err(Errno::INTR) => {}
-            Err(Errno::WOULDBLOCK) => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    let file = path.to_owned();
-                    return Err(LockError::Busy { file });
-                }
-                thread::sleep(pause.min(left));
-                pause = (pause * 2).min(Duration::from_millis(50));
-            }
-            Err(error) => {
-                let file = path.to_owned();
-                let error = error.into();
-                return Err(LockError::Io { file, error });
-            }
+        let file = path.to_owned();
+        match private_file::try_lock(lock) {
+            Ok(true) => return Ok(()),
+            Ok(false) if pauses.pause() => {}
+            Ok(false) => return Err(LockError::Busy { file }),
+            Err(error) => return Err(LockError::Io { file, error }),
         }
     }
-}
-
-fn unlock(file: &File) {
-    // It is closed next at any rate, and that unlocks it.
-    let _ = rustix::fs::flock(file, FlockOperation::Unlock);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use core::sync::atomic::{AtomicUsize, Ordering};
+    use std::fs;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::process::Command;
     use std::string::ToString as _;
+    use std::thread;
     use std::vec::Vec;
 
     const PATIENCE: Duration = Duration::from_secs(60);

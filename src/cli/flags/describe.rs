@@ -12,6 +12,8 @@ pub const TPM: &str = "TPM";
 pub const AWS: &str = "AWS";
 /// Heading: how the service is reached.
 pub const NETWORK: &str = "Network";
+/// Heading: credentials that are kept.
+pub const CACHE: &str = "Cache";
 /// Heading: what is printed.
 pub const OUTPUT: &str = "Output";
 
@@ -185,6 +187,19 @@ pub fn describe(setting: Setting) -> Description {
             "DIRECTORY",
             "Where refused PINs and auth values, and the last verified time, are remembered [also: \
              STATE_DIRECTORY]",
+        ),
+        Setting::NoCache => switch(CACHE, "Ask for a new session each time"),
+        Setting::CacheDir => flag(
+            CACHE,
+            "DIRECTORY",
+            "Keep credentials here, be it on a disk [default: in memory, in $XDG_RUNTIME_DIR or \
+             $RUNTIME_DIRECTORY]",
+        ),
+        Setting::CacheMinLife => flag(
+            CACHE,
+            "DURATION",
+            "Use kept credentials that live at least so long [default: 15m, or half of their life if \
+             that is less]",
         ),
     }
 }
