@@ -7,6 +7,7 @@
 pub mod alone;
 pub mod contract;
 pub mod fault;
+pub mod holder;
 pub mod hub;
 pub mod lab;
 pub mod operator;
@@ -21,6 +22,7 @@ pub mod tls_server;
 
 pub use alone::alone;
 pub use fault::FaultModule;
+pub use holder::Holder;
 pub use hub::Hub;
 pub use lab::{Device, Lab};
 pub use operator::StoredPin;

@@ -16,6 +16,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use keystead::backend::tpm::Access;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 pub use self::commands::Mark;
@@ -315,6 +316,22 @@ impl Swtpm {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+
+    /// Has it answer no more, as hardware does that hangs, until [`go_on`](Self::go_on).
+    pub fn hang(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Has it answer again, what it was asked meanwhile as well.
+    pub fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("it has power");
+        let process = Pid::from_child(child);
+        kill_process(process, signal).expect("a child can be sent a signal");
     }
 
     /// Gives it power again: its state is what it was.

@@ -6,6 +6,7 @@ mod endorsement;
 mod files;
 mod make;
 mod operator;
+mod isolated;
 mod signer;
 mod status;
 mod support;

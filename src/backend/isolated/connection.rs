@@ -17,6 +17,12 @@ use crate::core::key::SignError;
 /// How long a worker may take to log out and end by itself.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// What the dynamic linker ends a program with that it cannot load (ld.so(8)). Which library is missing
+/// it says on standard error.
+const NOT_LOADED: i32 = 127;
+const NO_LIBRARY: &str = ": a library that it is linked to cannot be loaded; for TPMs it needs libtss2-esys and \
+     libtss2-tctildr (Debian: libtss2-esys-3.0.2-0, libtss2-tctildr0)";
+
 /// The most questions and notices of one call. A device that asks more often asks forever.
 const MAX_CALLBACKS: usize = 100;
 
@@ -26,6 +32,8 @@ pub struct Connection<F: Family> {
     channel: Option<Channel>,
     process: Box<dyn Process>,
     access: Arc<F::Access>,
+    /// Whether the worker has said who it is.
+    ready: bool,
 }
 
 impl<F: Family> Connection<F> {
@@ -45,6 +53,7 @@ impl<F: Family> Connection<F> {
             channel: Some(channel),
             process,
             access: access.clone(),
+            ready: false,
         };
         connection.exchange(F::timeout(access), |channel, deadline| {
             channel.greet([F::FEATURE]);
@@ -55,6 +64,7 @@ impl<F: Family> Connection<F> {
                 Err(ChannelError::Unbuilt(F::FEATURE.into()))
             }
         })?;
+        connection.ready = true;
         Ok(connection)
     }
 
@@ -136,6 +146,13 @@ impl<F: Family> Connection<F> {
         let status = self.process.end(patience).ok().flatten();
         let place = F::place(&self.access);
         let reason = match (error, status) {
+            (ChannelError::Closed | ChannelError::Gone, Some(status)) if !self.ready => {
+                let why = match status.code() {
+                    Some(NOT_LOADED) => NO_LIBRARY,
+                    _ => "",
+                };
+                format!("it ended before it was ready ({status}){why}")
+            }
             (ChannelError::Closed | ChannelError::Gone, Some(status)) => {
                 format!("it ended while it used {place} ({status})")
             }

@@ -1,76 +1,34 @@
 //! Who ends with whom: a daemon, its launcher, its workers.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
-
 use hsm_tests::fault::{Effect, When};
-use hsm_tests::processes::{await_end, await_that, children, is_gone};
-use hsm_tests::{SoftHsm, program};
+use hsm_tests::processes::{await_end, await_that, is_gone};
+use hsm_tests::{Holder, SoftHsm, program};
 
 use super::{Bench, signer};
 
 /// A daemon that holds the key open.
-struct Holder {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl Holder {
-    fn new(bench: &Bench, way: &str) -> Self {
-        let mut command = bench.hsm.command(program::key_holder().to_str().unwrap());
-        let mut child = command
-            .arg(way)
-            .arg(signer())
-            .arg(bench.module.path())
-            .arg(bench.hsm.folder().join("state"))
-            .arg(bench.hsm.key_uri(1))
-            .arg("HOLDERS_SECRET")
-            .env("HOLDERS_SECRET", "do not inherit")
-            .env("HOLDERS_OTHER", "inherit")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut holder = Self {
-            input: child.stdin.take().unwrap(),
-            output: BufReader::new(child.stdout.take().unwrap()),
-            child,
-        };
-        assert_eq!(holder.says(), "open");
-        holder
-    }
-
-    fn says(&mut self) -> String {
-        let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
-        line.trim_end().to_owned()
-    }
-
-    fn ask(&mut self) {
-        self.input.write_all(b"message\n").unwrap();
-    }
-
-    fn sign(&mut self) -> String {
-        self.ask();
-        self.says()
-    }
-
-    /// kill -9.
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
+fn holder(bench: &Bench, way: &str) -> Holder {
+    let mut command = bench.hsm.command(program::key_holder().to_str().unwrap());
+    command
+        .arg(way)
+        .arg(signer())
+        .arg(bench.module.path())
+        .arg(bench.hsm.folder().join("state"))
+        .arg(bench.hsm.key_uri(1))
+        .arg("HOLDERS_SECRET")
+        .env("HOLDERS_SECRET", "do not inherit")
+        .env("HOLDERS_OTHER", "inherit");
+    Holder::start(&mut command)
 }
 
 #[test]
 fn a_killed_daemon_leaves_nothing_behind() {
     for way in ["direct", "launcher"] {
         let bench = Bench::new(SoftHsm::new("killed"));
-        let mut holder = Holder::new(&bench, way);
+        let mut holder = holder(&bench, way);
         assert_eq!(holder.sign(), "signed");
         let worker = bench.worker();
-        let started = children(holder.child.id());
+        let started = holder.children();
         assert_eq!(started.len(), 1);
         assert_eq!(started[0] == worker, way == "direct");
         holder.kill();
@@ -83,11 +41,11 @@ fn a_killed_daemon_leaves_nothing_behind() {
 fn a_killed_daemon_leaves_nothing_behind_even_if_the_module_hangs() {
     for way in ["direct", "launcher"] {
         let mut bench = Bench::new(SoftHsm::new("hanging"));
-        let mut holder = Holder::new(&bench, way);
+        let mut holder = holder(&bench, way);
         assert_eq!(holder.sign(), "signed");
         let never = bench.hsm.folder().join("never");
         bench.fail("C_Sign", When::Always, Effect::WaitFor(never));
-        let (worker, started) = (bench.worker(), children(holder.child.id()));
+        let (worker, started) = (bench.worker(), holder.children());
         let signed = bench.module.count("C_Sign");
         holder.ask();
         await_that("the call that hangs", || {
@@ -102,9 +60,9 @@ fn a_killed_daemon_leaves_nothing_behind_even_if_the_module_hangs() {
 #[test]
 fn without_a_launcher_there_is_an_error_and_no_worker() {
     let bench = Bench::new(SoftHsm::new("launcher"));
-    let mut holder = Holder::new(&bench, "launcher");
+    let mut holder = holder(&bench, "launcher");
     assert_eq!(holder.sign(), "signed");
-    let (worker, launcher) = (bench.worker(), children(holder.child.id()));
+    let (worker, launcher) = (bench.worker(), holder.children());
     super::faults::kill(launcher[0]);
     await_end(worker);
     let ended = "the process that speaks to the token ended";
@@ -116,34 +74,21 @@ fn without_a_launcher_there_is_an_error_and_no_worker() {
 #[test]
 fn a_daemon_that_ends_ends_them_all() {
     let bench = Bench::new(SoftHsm::new("ending"));
-    let mut holder = Holder::new(&bench, "launcher");
+    let mut holder = holder(&bench, "launcher");
     assert_eq!(holder.sign(), "signed");
-    let (worker, launcher) = (bench.worker(), children(holder.child.id()));
-    let Holder { child, input, .. } = &mut holder;
-    drop(std::mem::replace(input, no_input()));
-    assert!(child.wait().unwrap().success());
+    let (worker, launcher) = (bench.worker(), holder.children());
+    holder.end();
     assert!(is_gone(worker) && is_gone(launcher[0]));
     // It logged out, and was not killed.
     assert_eq!(bench.module.count("C_Finalize"), 1);
-}
-
-/// Somebody's standard input that is not missed.
-fn no_input() -> ChildStdin {
-    let mut child = program::command("true")
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let input = child.stdin.take().unwrap();
-    child.wait().unwrap();
-    input
 }
 
 #[test]
 fn neither_the_pin_nor_a_secret_variable_is_to_be_seen() {
     for way in ["direct", "launcher"] {
         let bench = Bench::new(SoftHsm::new("secret"));
-        let holder = Holder::new(&bench, way);
-        let mut started = children(holder.child.id());
+        let holder = holder(&bench, way);
+        let mut started = holder.children();
         started.push(bench.worker());
         for process in started {
             let folder = hsm_tests::processes::folder(process);

@@ -110,7 +110,7 @@ fn with_provider(tpm: &Swtpm, name: &str) -> Command {
 
 /// Has tpm2-openssl make a key: its algorithm as `genpkey` has it, and more options for it.
 #[track_caller]
-fn genpkey(tpm: &Swtpm, algorithm: &str, options: &[&str]) -> PathBuf {
+pub fn genpkey(tpm: &Swtpm, algorithm: &str, options: &[&str]) -> PathBuf {
     let mut genpkey = with_provider(tpm, "genpkey");
     let (name, option) = match algorithm.split_once(':') {
         Some(("EC", curve)) => ("EC", format!("group:{curve}")),
