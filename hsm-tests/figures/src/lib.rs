@@ -1,14 +1,20 @@
-//! PKCS#11 by hand: what there is to do for a signature, and nothing else. No error is told apart, and
-//! nothing is found out that the caller can say.
+//! What the programs share that signatures are measured with; and PKCS#11 by hand: what there is to do
+//! for a signature, and nothing else. No error is told apart, and nothing is found out that the caller can
+//! say.
 
 use std::ffi::OsStr;
+use std::io::{BufRead as _, Write as _, stdin, stdout};
 use std::ptr;
+use std::time::Instant;
 
 use cryptoki_sys::*;
 use libloading::Library;
 
 /// What `softhsm2-util` and the scripts use everywhere.
 pub const PIN: &str = "1234";
+
+/// As long as the string to sign of `CreateSession`.
+pub const MESSAGE: [u8; 160] = [b'm'; 160];
 
 /// A session in which the user is logged in, and a key.
 pub struct Straight {
@@ -123,4 +129,23 @@ fn find(
     }
     assert_eq!(found, 1, "the key is in the token");
     (session, key)
+}
+
+/// Does what standard input says, until it ends. The first signature is made before that.
+pub fn serve(mut sign: impl FnMut() -> usize) {
+    assert_ne!(sign(), 0);
+    let mut answer = stdout();
+    let mut say = |nanoseconds: u128| {
+        writeln!(answer, "{nanoseconds}").expect("somebody reads");
+        answer.flush().expect("somebody reads");
+    };
+    say(0);
+    for line in stdin().lock().lines() {
+        let count: u32 = line.expect("UTF-8").parse().expect("a number");
+        let start = Instant::now();
+        for _ in 0..count {
+            assert_ne!(sign(), 0);
+        }
+        say(start.elapsed().as_nanos());
+    }
 }

@@ -7,6 +7,7 @@ mod files;
 mod make;
 mod operator;
 mod isolated;
+mod operator;
 mod signer;
 mod status;
 mod support;

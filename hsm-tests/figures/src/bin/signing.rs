@@ -4,8 +4,7 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::io::{BufRead as _, Write as _, stdin, stdout};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::mechanism::Mechanism;
@@ -13,16 +12,13 @@ use cryptoki::object::{Attribute, ObjectClass};
 use cryptoki::session::UserType;
 use cryptoki::types::AuthPin;
 use cryptoki_sys::{CKM_ECDSA, CKM_SHA256_RSA_PKCS};
-use figures::{PIN, Straight};
+use figures::{MESSAGE, PIN, Straight, serve};
 use keystead::backend::isolated::{Environment, Isolated, Starter};
 use keystead::backend::pkcs11::{
     Access, Leaf, Local, Notice, OpenKey, Operator, PinRequest, Tokens,
 };
 use keystead::backend::secret::{Secret, SecretError};
 use keystead::core::key::{Scheme, Signer as _};
-
-/// As long as the string to sign of `CreateSession`.
-const MESSAGE: [u8; 160] = [b'm'; 160];
 
 /// What a token is given in place of a message that it cannot hash. Nobody hashes it for those who call
 /// the module straight; keystead's signer does.
@@ -122,23 +118,4 @@ fn through_keystead(tokens: &mut dyn Tokens, slot: u64, id: u8, is_rsa: bool) {
             .sign(scheme, &MESSAGE, &mut out)
             .expect("a signature")
     });
-}
-
-/// Does what standard input says, until it ends. The first signature is made before that.
-fn serve(mut sign: impl FnMut() -> usize) {
-    assert_ne!(sign(), 0);
-    let mut answer = stdout();
-    let mut say = |nanoseconds: u128| {
-        writeln!(answer, "{nanoseconds}").expect("somebody reads");
-        answer.flush().expect("somebody reads");
-    };
-    say(0);
-    for line in stdin().lock().lines() {
-        let count: u32 = line.expect("UTF-8").parse().expect("a number");
-        let start = Instant::now();
-        for _ in 0..count {
-            assert_ne!(sign(), 0);
-        }
-        say(start.elapsed().as_nanos());
-    }
 }
