@@ -1,4 +1,4 @@
-"""What one credential-process costs, and a signature in a token: bench.py FOLDER-OF-PROGRAMS OUTPUT.json RUNS
+"""What one credential-process costs, and a signature in a token or a TPM: bench.py FOLDER-OF-PROGRAMS OUTPUT.json RUNS
 
 The server is a canned one in Python, in a process of its own: it answers every CreateSession alike,
 so that nothing of keystead is on both sides. CPU is user and system time of the whole process, as the
@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import tokens
+import tpms
 
 FOLDER, OUTPUT, RUNS = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 SYSTEM_ROOTS = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
@@ -181,11 +182,11 @@ def main():
     print(f"{RUNS} runs each against a canned server in Python; load {results['load']:.1f} on {results['cpus']} cores\n")
     print(f"{'':34}{'CPU ms':>16}{'':9}{'memory':>8}{'':9}{'round':>7}")
     print(f"{'':34}{'min':>8}{'median':>8}{'limit':>9}{'MiB':>8}{'limit':>9}{'trips':>7}{'limit':>9}")
-    for name in ("hub", "full"):
+    for name in ("hub", "hub-tpm", "full"):
         program = FOLDER / name
         size = program.stat().st_size / 1e6
         measured = results["programs"][name] = {"size_mb": round(size, 2)}
-        print(f"{name}: {size:.2f} MB stripped" + (f", limit {LIMITS['size']:.0f} MB" if name == "hub" else ""))
+        print(f"{name}: {size:.2f} MB stripped" + (f", limit {LIMITS['size']:.0f} MB" if name.startswith("hub") else ""))
         for way, (scheme, environment, title) in ways.items():
             arguments = command(program, FOLDER, f"{scheme}://localhost:{ports[scheme]}")
             samples = [cpu(arguments, environment) for _ in range(RUNS)]
@@ -201,6 +202,16 @@ def main():
     token = tokens.Token(FOLDER / "softhsm", FOLDER / "device.key")
     results["cold"] = tokens.cold(FOLDER, token, command(FOLDER / "full", FOLDER, endpoint), command(FOLDER / "full", FOLDER, endpoint, token.key), cpu, RUNS)
     results["steady"] = tokens.steady(FOLDER / "signing", token)
+    tpm = tpms.Tpm(FOLDER / "tpm")
+    try:
+        device = tpm.import_device_key(FOLDER / "device.key")
+        results["tpm"] = {
+            "cold": tpms.cold(command(FOLDER / "hub-tpm", FOLDER, endpoint), command(FOLDER / "hub-tpm", FOLDER, endpoint, device), tpm, cpu, RUNS),
+            "commands": tpms.counts(FOLDER / "signing-tpm", tpm),
+            "steady": tpms.steady(FOLDER / "signing-tpm", tpm),
+        }
+    finally:
+        tpm.end()
     pathlib.Path(OUTPUT).write_text(json.dumps(results, indent=2) + "\n")
     print(f"\n{OUTPUT} has the figures.")
 

@@ -118,8 +118,8 @@ fn session(context: &mut Context) -> AuthSession {
     );
     let session = started.expect("TPM2_StartAuthSession").expect("a session");
     let (attributes, mask) = SessionAttributesBuilder::new()
+        // What goes in; a signature, which is no sized structure, cannot come out so.
         .with_decrypt(true)
-        .with_encrypt(true)
         .with_continue_session(true)
         .build();
     let set = context.tr_sess_set_attributes(session, attributes, mask);
