@@ -2,6 +2,7 @@
 
 mod layouts;
 mod openssl;
+mod policy;
 mod tools;
 mod wrong;
 

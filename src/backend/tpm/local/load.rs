@@ -13,7 +13,7 @@ use tss_esapi::traits::UnMarshall as _;
 use super::connection::Connection;
 use super::hierarchy::Hierarchy;
 use super::parent::Parent;
-use super::{import, primary, public};
+use super::{import, policy, primary, public};
 use crate::backend::tpm::code;
 use crate::backend::tpm::device::Operator;
 use crate::backend::tpm::error::TpmError;
@@ -60,7 +60,10 @@ pub fn load(
         reason,
         remedy: "`keystead key generate tpm:…` makes a key that signs".to_owned(),
     })?;
-    let policy = policy(&file, &public, called)?;
+    let policy = steps(&file, &public, called)?;
+    if !policy.is_empty() {
+        policy::check(connection, called, &public, &policy)?;
+    }
     let loaded = Parent::with(
         connection,
         file.parent,
@@ -104,7 +107,7 @@ pub fn load(
 }
 
 /// The policy that has to be carried out: none for a key that its auth value alone is enough for.
-fn policy(file: &KeyFile, public: &Public, called: &str) -> Result<Vec<PolicyStep>, TpmError> {
+fn steps(file: &KeyFile, public: &Public, called: &str) -> Result<Vec<PolicyStep>, TpmError> {
     if public.object_attributes().user_with_auth() {
         return Ok(Vec::new());
     }

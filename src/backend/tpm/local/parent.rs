@@ -3,13 +3,13 @@
 use std::string::{String, ToString as _};
 use std::vec::Vec;
 
-use tss_esapi::handles::{KeyHandle, PersistentTpmHandle, TpmHandle};
+use tss_esapi::handles::KeyHandle;
 use tss_esapi::{Context, Error};
 
 use super::auth::{Subject, authorise, remember_refused};
 use super::connection::Connection;
 use super::hierarchy::{Hierarchy, with_value};
-use super::{primary, public};
+use super::{key, primary, public};
 use crate::backend::secret::{Secret, SecretError};
 use crate::backend::tpm::code;
 use crate::backend::tpm::device::{AuthRequest, Object, Operator};
@@ -67,22 +67,10 @@ impl Parent {
     }
 
     fn at(connection: &mut Connection, handle: u32, called: &str) -> Result<Self, TpmError> {
-        let persistent =
-            PersistentTpmHandle::new(handle).map_err(|_| TpmError::NoKey { handle })?;
-        let object = connection
-            .run(called, "TPM2_ReadPublic", |context| {
-                context.tr_from_tpm_public(TpmHandle::Persistent(persistent))
-            })
-            .map_err(|error| match error {
-                TpmError::Call { error, .. } if error.code.bare() == code::HANDLE => {
-                    TpmError::NoKey { handle }
-                }
-                error => error,
-            })?;
-        let handle_in_context = KeyHandle::from(object);
+        let handle = key::find(connection, handle)?;
         Ok(Self {
-            handle: handle_in_context,
-            name: name(connection, handle_in_context)?,
+            handle,
+            name: name(connection, handle)?,
             called: called.into(),
             taken: None,
         })

@@ -6,11 +6,13 @@ use std::string::{String, ToString as _};
 use std::vec::Vec;
 
 use tss_esapi::constants::CommandCode;
+use tss_esapi::handles::SessionHandle;
 use tss_esapi::interface_types::session_handles::PolicySession;
-use tss_esapi::structures::{Digest, PcrSelectionList};
+use tss_esapi::structures::{Digest, PcrSelectionList, Public};
 use tss_esapi::tss2_esys::{TPML_PCR_SELECTION, TPMS_PCR_SELECTION};
 
 use super::connection::Connection;
+use super::session;
 use crate::backend::tpm::code;
 use crate::backend::tpm::error::TpmError;
 use crate::backend::tpm::key_file::{PcrBank, PolicyStep};
@@ -22,10 +24,39 @@ pub fn wants_auth(policy: &[PolicyStep]) -> bool {
         .any(|step| matches!(step, PolicyStep::AuthValue | PolicyStep::Password))
 }
 
-/// Carries a policy out in a session that was started for it, or has just been used. `called` is the key.
+/// Finds out whether the policy of a key is fulfilled now, and leads to that which the key has. `called` is
+/// the key.
 ///
 /// # Errors
-/// [`TpmError::Key`], if it is not fulfilled; [`TpmError::Call`].
+/// [`TpmError::Key`] if not; [`TpmError`].
+pub fn check(
+    connection: &mut Connection,
+    called: &str,
+    public: &Public,
+    policy: &[PolicyStep],
+) -> Result<(), TpmError> {
+    let session = session::start_policy(connection, None, public.name_hashing_algorithm())?;
+    let reached = connection.while_loaded(SessionHandle::from(session), |connection| {
+        carry_out(connection, called, session, policy)?;
+        connection.run(called, "TPM2_PolicyGetDigest", |context| {
+            context.policy_get_digest(session)
+        })
+    });
+    let reached = reached.map_err(|error| explained(error, called, policy))?;
+    if reached == *public.auth_policy() {
+        return Ok(());
+    }
+    Err(TpmError::File {
+        name: called.to_owned(),
+        reason: "policy: it does not lead to the policy that the key has".to_owned(),
+        remedy: "the file was not made for this key, or not in this way".to_owned(),
+    })
+}
+
+/// Carries a policy out in a session that was started for it, or was used since. `called` is the key.
+///
+/// # Errors
+/// [`TpmError::Call`], also if it is not fulfilled.
 pub fn carry_out(
     connection: &mut Connection,
     called: &str,
@@ -74,40 +105,32 @@ fn pcr(
     };
     let selection = selection(banks).ok_or_else(unknown)?;
     let digest = Digest::try_from(digest).map_err(|_| unknown())?;
-    connection
-        .run(called, "TPM2_PolicyPCR", |context| {
-            context.policy_pcr(session, digest.clone(), selection.clone())
-        })
-        .map_err(|error| match &error {
-            TpmError::Call { error: call, .. } if call.code.bare() == code::VALUE => {
-                TpmError::Key {
-                    key: called.to_owned(),
-                    reason: format!(
-                        "its policy does not let it be used now: PCRs {} have other values than it wants",
-                        names(banks)
-                    ),
-                    remedy: "what they measure (firmware, boot loader, configuration) has changed since the key was \
-                             made: go back to it, or make a new key"
-                        .to_owned(),
-                }
-            }
-            _ => error,
-        })
+    connection.run(called, "TPM2_PolicyPCR", |context| {
+        context.policy_pcr(session, digest.clone(), selection.clone())
+    })
 }
 
-/// What an error of a command means that the policy was to authorise.
-pub fn explained(error: TpmError, called: &str) -> TpmError {
-    match &error {
-        TpmError::Call { error: call, .. } if call.code.bare() == code::POLICY_FAIL => {
-            TpmError::File {
-                name: called.to_owned(),
-                reason:
-                    "policy: it does not lead to the policy that the key has (TPM_RC_POLICY_FAIL)"
-                        .to_owned(),
-                remedy: "the file was not made for this key, or not in this way".to_owned(),
-            }
-        }
-        _ => error,
+/// Says of an error that PCRs have other values than the policy wants, if that is what it means.
+fn explained(error: TpmError, called: &str, policy: &[PolicyStep]) -> TpmError {
+    let is_of_pcrs = matches!(&error, TpmError::Call { error, .. }
+        if error.call == "TPM2_PolicyPCR" && error.code.bare() == code::VALUE);
+    if !is_of_pcrs {
+        return error;
+    }
+    let pcrs = policy.iter().filter_map(|step| match step {
+        PolicyStep::Pcr { banks, .. } => Some(names(banks)),
+        _ => None,
+    });
+    let pcrs: Vec<String> = pcrs.collect();
+    TpmError::Key {
+        key: called.to_owned(),
+        reason: format!(
+            "its policy does not let it be used now: PCRs {} have other values than it wants",
+            pcrs.join(" or ")
+        ),
+        remedy: "what they measure (firmware, boot loader, configuration) has changed since the key was made: go \
+                 back to it, or make a new key"
+            .to_owned(),
     }
 }
 

@@ -43,7 +43,8 @@ impl Session {
         connection: &mut Connection,
         salt: Option<&SaltKey>,
     ) -> Result<Self, TpmError> {
-        start_salted(connection, salt, SessionType::Hmac).map(Self)
+        let hash = HashingAlgorithm::Sha256;
+        start_salted(connection, salt, SessionType::Hmac, hash).map(Self)
     }
 
     /// Sends a command that it authorises.
@@ -78,9 +79,10 @@ fn start(
     connection: &mut Connection,
     salt: Option<KeyHandle>,
     kind: SessionType,
+    hash: HashingAlgorithm,
 ) -> Result<AuthSession, TpmError> {
     connection.run("a session", "TPM2_StartAuthSession", |context| {
-        let (symmetric, hash) = (SymmetricDefinition::AES_128_CFB, HashingAlgorithm::Sha256);
+        let symmetric = SymmetricDefinition::AES_128_CFB;
         context
             .start_auth_session(salt, None, None, kind, symmetric, hash)?
             .ok_or(Error::WrapperError(WrapperErrorKind::WrongValueFromTpm))
@@ -91,19 +93,25 @@ fn start_salted(
     connection: &mut Connection,
     salt: Option<&SaltKey>,
     kind: SessionType,
+    hash: HashingAlgorithm,
 ) -> Result<AuthSession, TpmError> {
     let Some(salt) = salt else {
-        return start(connection, None, kind);
+        return start(connection, None, kind, hash);
     };
     let key = salt::load(connection, salt)?;
-    connection.while_loaded(key, |connection| start(connection, Some(key), kind))
+    connection.while_loaded(key, |connection| start(connection, Some(key), kind, hash))
 }
 
-fn start_policy(
+/// Starts a policy session. `hash` is that of the name of the key that is to be used by it.
+///
+/// # Errors
+/// [`TpmError`].
+pub fn start_policy(
     connection: &mut Connection,
     salt: Option<&SaltKey>,
+    hash: HashingAlgorithm,
 ) -> Result<PolicySession, TpmError> {
-    match start_salted(connection, salt, SessionType::Policy)? {
+    match start_salted(connection, salt, SessionType::Policy, hash)? {
         AuthSession::PolicySession(session) => Ok(session),
         other => {
             connection.flush(SessionHandle::from(other))?;
@@ -139,7 +147,8 @@ impl Authorisation {
         let is_in_clear = value.expose().is_empty() || connection.access().plain_auth;
         let salt = key.salt.as_ref().filter(|_| !is_in_clear);
         if !key.policy.is_empty() {
-            return start_policy(connection, salt).map(Self::Policy);
+            let hash = key.public.name_hashing_algorithm();
+            return start_policy(connection, salt, hash).map(Self::Policy);
         }
         if is_in_clear {
             return Ok(Self::Password);
@@ -176,12 +185,11 @@ impl Authorisation {
                             context.execute_with_session(Some(session.into()), command)
                         })
                     });
-                result.map_err(|error| {
+                result.inspect_err(|_| {
                     // What was carried out of the policy would stay.
                     let _ = connection.run(&called, "TPM2_PolicyRestart", |context| {
                         context.policy_restart(session)
                     });
-                    policy::explained(error, &called)
                 })
             }
         }
@@ -209,7 +217,8 @@ impl Authorisation {
             }
             Self::Policy(lost) => {
                 let _ = connection.flush(SessionHandle::from(lost));
-                start_policy(connection, salt).map(Self::Policy)
+                let hash = key.public.name_hashing_algorithm();
+                start_policy(connection, salt, hash).map(Self::Policy)
             }
         }
     }
