@@ -2,6 +2,7 @@
 
 mod cli;
 mod counts;
+mod attest;
 mod endorsement;
 mod files;
 mod isolated;

@@ -1,0 +1,3 @@
+//! Proof that a key is in a TPM.
+
+mod credential;
