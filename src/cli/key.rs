@@ -11,6 +11,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command, ValueEnum, value_parser};
 
 use super::context::{self, Context};
 use super::error::{CliError, Exit};
+#[cfg(not(feature = "tpm"))]
+use super::place;
 use super::place::Place;
 use super::subject_key::{self, SubjectKey};
 #[cfg(feature = "pkcs11")]
@@ -24,7 +26,8 @@ use crate::backend::pkcs11::{GenerateKey, KeyAlgorithm};
 use crate::host::files::Access;
 
 /// One line about it.
-pub const ABOUT: &str = "Make a private key, in a token, a TPM, or a file (key generate)";
+pub const ABOUT: &str =
+    "Make a private key (key generate), or prove that it is in a TPM (key attest)";
 
 const DETAILS: &str = "\
 In a token the key is sensitive and not extractable; object= and id= of the URI become its label and \
@@ -74,12 +77,25 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
         .about(ABOUT)
         .subcommand_required(true)
         .subcommand(subject_key::flags(generate));
+    #[cfg(feature = "tpm")]
+    let command = command.subcommand(tpm::attest::command());
+    #[cfg(not(feature = "tpm"))]
+    if arguments.first().is_some_and(|name| name == "attest") {
+        return Err(place::without_tpm(
+            "`keystead key attest` is for keys of TPMs",
+        ));
+    }
     let Some(matches) = parse::matches(command, arguments)? else {
         return Ok(ExitCode::SUCCESS);
     };
-    if let Some(("generate", matches)) = matches.subcommand() {
-        let named = make(matches, context)?;
-        context::print(format!("{named}\n").as_bytes())?;
+    match matches.subcommand() {
+        Some(("generate", matches)) => {
+            let named = make(matches, context)?;
+            context::print(format!("{named}\n").as_bytes())?;
+        }
+        #[cfg(feature = "tpm")]
+        Some(("attest", matches)) => tpm::attest::run(matches, context)?,
+        _ => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,8 +1,8 @@
 //! Keys in TPMs: swtpm, and tools that were not written here.
 
+mod attest;
 mod cli;
 mod counts;
-mod attest;
 mod endorsement;
 mod files;
 mod isolated;

@@ -10,10 +10,12 @@ use std::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::attest::{AttestAnswer, AttestRequest};
 use super::endorsement::{EkTemplate, EndorsementKey};
 use super::error::TpmError;
 use super::uri::SaltKey;
 use crate::backend::BoxedSigner;
+use crate::backend::attestation;
 use crate::backend::secret::{Secret, SecretError};
 
 /// How a TPM is reached.
@@ -93,6 +95,10 @@ pub enum Task {
     /// Find the endorsement key, that of a template or the first with a certificate:
     /// [`Done::EndorsementKey`].
     EndorsementKey(Option<EkTemplate>),
+    /// Show what an authority has to see: [`Done::AttestRequest`].
+    AttestRequest(AttestRequest),
+    /// Answer an authority's challenge: [`Done::AttestAnswer`].
+    AttestAnswer(AttestAnswer),
 }
 
 /// What became of a [`Task`].
@@ -104,6 +110,10 @@ pub enum Done {
     Generated(GeneratedKey),
     /// Of [`Task::EndorsementKey`].
     EndorsementKey(EndorsementKey),
+    /// Of [`Task::AttestRequest`].
+    AttestRequest(attestation::Request),
+    /// Of [`Task::AttestAnswer`].
+    AttestAnswer(attestation::Answer),
 }
 
 /// Who has the auth values.

@@ -4,6 +4,7 @@
 //! it. [`Local`] speaks to the TPM through libtss2 in this process. The program `keystead` has
 //! `keystead-signer` do so, and never calls libtss2 itself.
 
+mod attest;
 pub mod code;
 mod device;
 mod endorsement;
@@ -12,6 +13,7 @@ pub mod key_file;
 mod local;
 mod uri;
 
+pub use self::attest::{AttestAnswer, AttestRequest, attest_answer, attest_request};
 pub use self::device::*;
 pub use self::endorsement::{EkTemplate, EndorsementKey, endorsement_key};
 pub(super) use self::error::command;

@@ -1,5 +1,6 @@
 //! Keys in TPMs: which TPM, which auth values, and whom to ask.
 
+pub mod attest;
 pub mod command;
 pub mod generate;
 pub mod identity;

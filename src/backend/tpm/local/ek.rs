@@ -72,17 +72,28 @@ pub fn with_ek<T>(
     closed.map(|()| done)
 }
 
+/// The templates of the endorsement keys that the TPM has certificates for.
+///
+/// # Errors
+/// [`TpmError::Call`].
+pub fn certified(connection: &mut Connection) -> Result<Vec<EkTemplate>, TpmError> {
+    let present = capability::handles(connection, CERTIFICATES)?;
+    let templates = EkTemplate::ALL.into_iter();
+    Ok(templates
+        .filter(|template| present.contains(&template.certificate_index()))
+        .collect())
+}
+
 fn load(
     connection: &mut Connection,
     operator: &mut dyn Operator,
     wanted: Option<EkTemplate>,
 ) -> Result<LoadedEk, TpmError> {
-    let present = capability::handles(connection, CERTIFICATES)?;
-    let certified = EkTemplate::ALL
-        .into_iter()
-        .find(|template| present.contains(&template.certificate_index()));
-    let template = wanted.or(certified).unwrap_or(EkTemplate::L2);
-    let certificate = match present.contains(&template.certificate_index()) {
+    let certified = certified(connection)?;
+    let template = wanted
+        .or(certified.first().copied())
+        .unwrap_or(EkTemplate::L2);
+    let certificate = match certified.contains(&template) {
         true => certificate(connection, template)?,
         false => None,
     };

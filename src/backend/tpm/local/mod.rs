@@ -1,5 +1,6 @@
 //! A TPM, spoken to by this process through libtss2.
 
+mod attest;
 mod auth;
 mod capability;
 mod connection;
@@ -71,6 +72,12 @@ impl Device for Local {
             }
             Task::Generate(request) => {
                 generate::generate(&mut connection, request, operator).map(Done::Generated)
+            }
+            Task::AttestRequest(shown) => {
+                attest::request(&mut connection, operator, shown).map(Done::AttestRequest)
+            }
+            Task::AttestAnswer(asked) => {
+                attest::answer(&mut connection, operator, asked).map(Done::AttestAnswer)
             }
         }
     }

@@ -224,6 +224,27 @@ impl Authorisation {
     }
 }
 
+/// Does something that a key authorises by its auth value, whatever its policy is: in clear or by a
+/// session, as [`Authorisation::begin`] has it.
+///
+/// # Errors
+/// [`TpmError`].
+pub fn with_auth<T>(
+    connection: &mut Connection,
+    key: &LoadedKey,
+    value: &Secret,
+    something: impl FnOnce(&mut Connection, AuthSession) -> Result<T, TpmError>,
+) -> Result<T, TpmError> {
+    set_auth(connection, key.handle, value)?;
+    if value.expose().is_empty() || connection.access().plain_auth {
+        return something(connection, AuthSession::Password);
+    }
+    let session = start_salted(connection, key.salt.as_ref(), SessionType::Hmac)?;
+    connection.while_loaded(SessionHandle::from(session), |connection| {
+        something(connection, session)
+    })
+}
+
 /// Has libtss2 use a value wherever this object is authorised.
 ///
 /// # Errors
