@@ -173,9 +173,25 @@ fn check_with_yubikey(path: &Path) {
     });
 }
 
+/// The same on a hub with a TPM that its maker certified, whose certificates are in `makers.pem`.
+fn check_with_certified_tpm(path: &Path) {
+    let tpm = Swtpm::certified();
+    check_on(path, &tpm, |shell, script| {
+        let makers = [tpm.ek_root(), tpm.ek_issuer()].map(|file| fs::read(file).unwrap());
+        let folder = shell.get_current_dir().unwrap();
+        fs::write(folder.join("makers.pem"), makers.concat()).unwrap();
+        program::run_with_input(shell.arg("-s"), script).stdout
+    });
+}
+
+/// Runs a document with `run`, on a machine with a new TPM.
+fn check_by(path: &Path, run: impl FnOnce(&mut Command, &str) -> String) {
+    check_on(path, &Swtpm::new(), run);
+}
+
 /// Runs a document with `run`, which gives the standard output of a shell with a script. Each command's
 /// output is told from the next one's by a line of its own.
-fn check_by(path: &Path, run: impl FnOnce(&mut Command, &str) -> String) {
+fn check_on(path: &Path, tpm: &Swtpm, run: impl FnOnce(&mut Command, &str) -> String) {
     let name = path.display();
     let document = fs::read_to_string(path).unwrap();
     let lab = tempfile::tempdir().unwrap();
@@ -200,7 +216,6 @@ fn check_by(path: &Path, run: impl FnOnce(&mut Command, &str) -> String) {
         .current_dir(lab.path())
         .env("HOME", lab.path())
         .env("LC_ALL", "C.UTF-8");
-    let tpm = Swtpm::new();
     // Where there is a real one, it is not meant.
     tpm.configure(&mut shell).env("KEYSTEAD_TCTI", tpm.tcti());
     let output = run(&mut shell, &script);
@@ -240,7 +255,7 @@ macro_rules! documents {
 
         #[test]
         fn every_document_is_checked() {
-            let known = [$($file,)* YUBIKEY];
+            let known = [$($file,)* ATTESTATION, YUBIKEY];
             for entry in fs::read_dir(document("docs")).unwrap() {
                 let name = entry.unwrap().file_name().into_string().unwrap();
                 let file = format!("docs/{name}");
@@ -261,6 +276,13 @@ documents! {
     isolation "docs/isolation.md"
     pkcs11 "docs/pkcs11.md"
     sandbox "docs/sandbox.md"
+}
+
+const ATTESTATION: &str = "docs/attestation.md";
+
+#[test]
+fn attestation() {
+    check_with_certified_tpm(&document(ATTESTATION));
 }
 
 const YUBIKEY: &str = "docs/yubikey.md";
