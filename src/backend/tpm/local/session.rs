@@ -239,7 +239,8 @@ pub fn with_auth<T>(
     if value.expose().is_empty() || connection.access().plain_auth {
         return something(connection, AuthSession::Password);
     }
-    let session = start_salted(connection, key.salt.as_ref(), SessionType::Hmac)?;
+    let (salt, hash) = (key.salt.as_ref(), HashingAlgorithm::Sha256);
+    let session = start_salted(connection, salt, SessionType::Hmac, hash)?;
     connection.while_loaded(SessionHandle::from(session), |connection| {
         something(connection, session)
     })
