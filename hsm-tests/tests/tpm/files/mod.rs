@@ -1,6 +1,7 @@
 //! Keys in `TSS2 PRIVATE KEY` files, as other programs write them.
 
 mod layouts;
+mod made;
 mod openssl;
 mod policy;
 mod tools;
@@ -60,6 +61,10 @@ fn sign(tpm: &Swtpm, file: &Path, stored: Stored) -> Result<(), TpmError> {
 }
 
 fn open_and_sign(tpm: &Swtpm, file: &Path, stored: Stored) -> Result<(), TpmError> {
+    open_with(tpm, file, stored)
+}
+
+fn open_with(tpm: &Swtpm, file: &Path, operator: impl Operator + 'static) -> Result<(), TpmError> {
     let request = OpenKey {
         key: KeyPlace::File {
             name: file.display().to_string(),
@@ -68,7 +73,7 @@ fn open_and_sign(tpm: &Swtpm, file: &Path, stored: Stored) -> Result<(), TpmErro
         certificates: Vec::new(),
         salt: None,
     };
-    let mut opened = Local::new(tpm.access()).open(&request, Box::new(stored))?;
+    let mut opened = Local::new(tpm.access()).open(&request, Box::new(operator))?;
     let scheme = match opened.signer.key() {
         KeyKind::Rsa { .. } => Scheme::RsaPkcs1Sha256,
         _ => Scheme::EcdsaSha256,

@@ -5,9 +5,11 @@ use std::path::Path;
 
 use hsm_tests::Swtpm;
 use hsm_tests::program::run;
+use keystead::backend::tpm::Object;
 use keystead::backend::tpm::key_file::KeyFile;
 
-use super::{NONE, Stored, genpkey, sign, with_provider};
+use super::{NONE, Stored, genpkey, open_with, sign, with_provider};
+use crate::operator::Values;
 
 #[test]
 fn keys_under_the_owner_hierarchy_sign() {
@@ -156,4 +158,26 @@ fn files_that_we_write_sign_in_openssl() {
         };
         sign(&tpm, Path::new("ours.tss2"), stored).unwrap();
     }
+}
+
+#[test]
+fn a_person_is_asked_for_the_parents_auth_value_after_the_empty_one_was_refused() {
+    let tpm = Swtpm::new();
+    tpm.tool(
+        "createprimary -Q -C o -g sha256 -G ecc256:aes128cfb -p parentpw -a \
+         fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt -c parent.ctx",
+    );
+    tpm.tool("evictcontrol -Q -C o -c parent.ctx 0x81000002");
+    tpm.tool("flushcontext -t");
+    let options = ["parent:0x81000002", "parent-auth:parentpw"];
+    let file = genpkey(&tpm, "EC:P-256", &options);
+    let person = Values::typed(&["mistyped", "parentpw"]);
+    open_with(&tpm, &file, person.clone()).unwrap();
+    tpm.assert_nothing_left();
+    let asked = person
+        .asked()
+        .into_iter()
+        .filter(|request| request.of == Object::Parent);
+    let refused: Vec<bool> = asked.map(|request| request.refused).collect();
+    assert_eq!(refused, [false, true, true]);
 }

@@ -161,7 +161,8 @@ impl KeyFile {
     pub fn salt(&self) -> Option<SaltKey> {
         let handle = match self.parent {
             ParentKey::Handle(handle) => handle,
-            ParentKey::Primary(hierarchy, Template::Ecc) => hierarchy.handle(),
+            ParentKey::Primary(Hierarchy::Owner, Template::Ecc) => Hierarchy::Owner.handle(),
+            // Which a salt key cannot be.
             ParentKey::Primary(..) => return None,
         };
         let name = self.parent_name.clone()?;

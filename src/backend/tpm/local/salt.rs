@@ -26,6 +26,10 @@ use crate::backend::tpm::uri::SaltKey;
 /// The handles of endorsement keys (Registry of Reserved TPM 2.0 Handles, section 2.3.2).
 const ENDORSEMENT_KEYS: core::ops::RangeInclusive<u32> = 0x8101_0000..=0x8101_ffff;
 
+/// What to do where that cannot be.
+const WITHOUT: &str = "without salt-handle and salt-name in its URI, or Parent-Name in its key file, a key's sessions \
+                       are not salted: who listens can then try values that are easily guessed";
+
 /// Loads it. The caller flushes it.
 ///
 /// # Errors
@@ -62,7 +66,7 @@ pub fn load(connection: &mut Connection, salt: &SaltKey) -> Result<KeyHandle, Tp
         salt,
         "it cannot be made anew from a template of the TCG, and libtss2 cannot be given the right public area \
          of another key for sure",
-        "without salt-handle and salt-name sessions are not salted to it",
+        WITHOUT,
     ))
 }
 
@@ -86,7 +90,7 @@ fn create(
                 wrong(
                     salt,
                     "it has to be made anew, and its hierarchy has a password",
-                    "without salt-handle and salt-name sessions are not salted to it",
+                    WITHOUT,
                 )
             }
             _ => error,
