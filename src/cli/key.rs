@@ -42,8 +42,8 @@ For example:
     keystead key generate 'pkcs11:token=hsm;object=hub-17' --pin-source file:/run/pin
     keystead key generate 'pkcs11:manufacturer=Yubico%20(www.yubico.com);id=%01' \\
         --pkcs11-lib libykcs11.so --so-pin-source file:/run/management-key
-    keystead key generate tpm:file=hub-17.tss2 --new-auth hub-17.auth
-    keystead key generate tpm:handle=0x81000011 --policy-pcr 7
+    keystead key generate tpm:file=hub-17.tss2 --new-auth hub-17.auth --policy-pcr 7
+    keystead key generate tpm:handle=0x81000011 --new-auth hub-17.auth
     keystead key generate hub-17.key";
 
 /// Runs the command.

@@ -83,7 +83,7 @@ fn skew(ahead: i64) -> String {
 pub fn signature(error: SignError, plan: &IdentityPlan) -> CliError {
     #[cfg(feature = "tpm")]
     if let Some(Place::Tpm(key)) = &plan.key {
-        return tpm::refusal::signature(error, key);
+        return tpm::refusal::signature(error, key, &plan.tpm);
     }
     let (exit, remedy) = match error {
         SignError::PinNeeded => (

@@ -2,7 +2,9 @@
 
 mod attest;
 mod cli;
+mod cli_keys;
 mod counts;
+mod desk;
 mod endorsement;
 mod files;
 mod isolated;

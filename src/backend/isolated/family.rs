@@ -123,4 +123,7 @@ pub trait Answer<F: Family> {
 
     /// Says what a person has to do.
     fn notify(&mut self, notice: &F::Notice);
+
+    /// Is told why a key that had to be opened again could not be.
+    fn failed(&mut self, _: &F::Error) {}
 }

@@ -8,7 +8,7 @@ use std::vec::Vec;
 
 use super::budget::Budget;
 use super::connection::{Connection, Failure, FailureKind};
-use super::family::Family;
+use super::family::{Answer as _, Family};
 use super::message::{Opened, Request, ToClient};
 use super::starter::Starter;
 use crate::core::key::{KeyKind, Scheme, SignError, Signer};
@@ -78,7 +78,10 @@ impl<F: Family> IsolatedSigner<F> {
             Ok(Ok(opened)) if opened.public_key == self.public_key => self.open = true,
             Ok(Ok(_)) => return Err(SignError::KeyGone),
             // The worker lives: it is asked again the next time.
-            Ok(Err(error)) => return Err(F::sign_error(&error)),
+            Ok(Err(error)) => {
+                self.operator.failed(&error);
+                return Err(F::sign_error(&error));
+            }
             Err(failure) => {
                 self.connection = None;
                 return Err(kind(failure));

@@ -62,10 +62,6 @@ pub struct Opened {
     warnings: Vec<Warning>,
 }
 
-/// A TPM has nothing to say while it works.
-#[derive(Clone, Serialize, Deserialize)]
-pub enum Silence {}
-
 impl Device for IsolatedTpm {
     fn open(
         &mut self,
@@ -94,8 +90,12 @@ impl Answer<Tpm> for dyn Operator + '_ {
         Operator::is_person(self)
     }
 
-    fn notify(&mut self, notice: &Silence) {
-        match *notice {}
+    fn notify(&mut self, notice: &TpmError) {
+        Operator::failed(self, notice);
+    }
+
+    fn failed(&mut self, error: &TpmError) {
+        Operator::failed(self, error);
     }
 }
 
@@ -106,6 +106,10 @@ impl Operator for Line<Tpm> {
 
     fn is_person(&self) -> bool {
         Answer::is_person(self)
+    }
+
+    fn failed(&mut self, error: &TpmError) {
+        Answer::notify(self, error);
     }
 }
 
@@ -120,7 +124,8 @@ impl Family for Tpm {
     type Task = Task;
     type Done = Done;
     type Question = AuthRequest;
-    type Notice = Silence;
+    // A TPM has nothing to say while it works; what comes is why it did not sign.
+    type Notice = TpmError;
     type Error = TpmError;
     type Operator = dyn Operator;
     type Device = dyn Device;
@@ -148,8 +153,8 @@ impl Family for Tpm {
         }
     }
 
-    fn patience(notice: &Silence) -> Duration {
-        match *notice {}
+    fn patience(_: &TpmError) -> Duration {
+        Duration::ZERO
     }
 
     fn failed(reason: String) -> TpmError {

@@ -128,6 +128,10 @@ pub trait Operator: Send {
     /// Whether a person types auth values, and sees what happens to them. One that is stored is tried
     /// with more care.
     fn is_person(&self) -> bool;
+
+    /// Is told why a key that is open did not sign: a [`SignError`](crate::core::key::SignError) has no
+    /// room for all of it.
+    fn failed(&mut self, _: &TpmError) {}
 }
 
 /// Which auth value is asked for.

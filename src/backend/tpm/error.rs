@@ -147,7 +147,7 @@ impl TpmError {
             Self::Key { remedy, .. }
             | Self::File { remedy, .. }
             | Self::Unsupported { remedy, .. } => Some(remedy.clone()),
-            Self::Auth { problem, .. } => problem.remedy(),
+            Self::Auth { of, problem, .. } => problem.remedy(*of),
             Self::Call { error, .. } => match error.code.bare() {
                 code::OBJECT_MEMORY | code::SESSION_MEMORY => Some(
                     "other programs have filled the TPM; through /dev/tpmrm0 each has a place of its own"
@@ -155,6 +155,15 @@ impl TpmError {
                 ),
                 code::INITIALIZE => Some(
                     "it was not started: the firmware or the system does that; `tpm2_startup -c` does it by hand"
+                        .to_owned(),
+                ),
+                // What a policy is not met by depends on the TPM.
+                code::POLICY_FAIL | code::POLICY | code::PCR_CHANGED => Some(
+                    "a key that is bound to PCRs signs only while they are what they were when it was made"
+                        .to_owned(),
+                ),
+                code::FAILURE => Some(
+                    "the TPM has failed its self-test: only a restart of the machine may help"
                         .to_owned(),
                 ),
                 _ => None,
@@ -166,9 +175,26 @@ impl TpmError {
 }
 
 impl AuthProblem {
-    fn remedy(&self) -> Option<String> {
+    fn remedy(&self, of: Object) -> Option<String> {
+        let needed = match of {
+            Object::Key => "auth-source=… of the key's URI, or --password-source, says where it is",
+            Object::Parent => {
+                "parent-auth-source=… of the key's URI, or --parent-auth-source, says where it is"
+            }
+            Object::Owner => "--owner-auth-source says where it is",
+            Object::Endorsement => "it is asked for on a terminal",
+        };
         match self {
-            Self::Needed => Some("auth-source=… of the key's URI says where it is".to_owned()),
+            Self::Needed => Some(needed.to_owned()),
+            Self::Refused { .. } => Some(
+                "correct it where it is stored: one that was refused is not tried again".to_owned(),
+            ),
+            Self::TooLong => Some(
+                "it has 32 bytes at most, where the key's name is a SHA-256 hash".to_owned(),
+            ),
+            Self::NotRemembered(_) => Some(
+                "--state-dir names a folder that can be written to and outlives restarts".to_owned(),
+            ),
             Self::Locked => Some(
                 "`keystead tpm status` says when it unlocks by itself; `tpm2_dictionarylockout -c` unlocks it with \
                  the lockout password"

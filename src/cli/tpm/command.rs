@@ -12,20 +12,29 @@ use crate::backend::tpm;
 use crate::cli::context::{self, Context};
 use crate::cli::error::CliError;
 use crate::cli::identity_plan::IdentityPlan;
-use crate::cli::place::{self, Place};
+use crate::cli::place::Place;
 use crate::cli::sources::Sources;
 use crate::cli::{flags, parse};
+use crate::host::config::Setting;
 
 /// One line about it.
 pub const ABOUT: &str = "Show what a TPM is, and what is in it (tpm status)";
 
 const DETAILS: &str = "\
-The TPM is that of --tcti or of the identity's key, else the usual one: /dev/tpmrm0, what TPM2TOOLS_TCTI or \
+The TPM is that of --key (or of the identity's key), or of --tcti, else the usual one: /dev/tpmrm0, what TPM2TOOLS_TCTI or \
 TCTI say, or /dev/tpm0. Nothing in it is changed.
 
 For example:
     keystead tpm status
     keystead tpm status --tcti swtpm:host=127.0.0.1,port=2321 --json";
+
+/// What has to be known: which TPM, and how it is reached.
+const SETTINGS: [Setting; 4] = [
+    Setting::Key,
+    Setting::Tcti,
+    Setting::TokenTimeout,
+    Setting::StateDir,
+];
 
 /// Runs the command.
 ///
@@ -44,7 +53,7 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
     let command = Command::new("tpm")
         .about(ABOUT)
         .subcommand_required(true)
-        .subcommand(flags::common(status, &place::SETTINGS));
+        .subcommand(flags::common(status, &SETTINGS));
     let Some(matches) = parse::matches(command, arguments)? else {
         return Ok(ExitCode::SUCCESS);
     };

@@ -10,7 +10,7 @@ use std::{format, fs, path};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
-use super::operator::{Auths, ConsoleOperator};
+use super::operator::Auths;
 use super::place::TpmPlace;
 use super::{TpmPlan, error};
 use crate::backend::file::KeyType;
@@ -54,7 +54,7 @@ pub fn flags(command: Command) -> Command {
                 .value_parser(value_parser!(u8).range(i64::from(*PCRS.start())..=i64::from(*PCRS.end())))
                 .value_delimiter(',')
                 .action(ArgAction::Append)
-                .help("TPM: the key signs only while these PCRs (SHA-256) are what they are now"),
+                .help("TPM: the key, in a file, signs only while these PCRs (SHA-256) are what they are now"),
         )
         .arg(
             Arg::new(LOCKOUT)
@@ -135,13 +135,11 @@ pub fn run(
         counts_towards_lockout: matches.get_flag(LOCKOUT),
         policy_pcrs,
     };
-    let mut operator = ConsoleOperator::new(
-        Auths {
-            key: auth.value.clone().map(SecretSource::Literal),
-            ..plan.auths(Some(place))
-        },
-        &plan.secret_variables(Some(place)),
-    );
+    let auths = Auths {
+        key: auth.value.clone().map(SecretSource::Literal),
+        ..plan.auths(Some(place))
+    };
+    let mut operator = plan.operator_with(auths, Some(place));
     let mut device = plan.device(Some(place), context)?;
     // Before the key: nobody could use one whose auth value is lost.
     auth.store()?;

@@ -10,7 +10,7 @@ pub mod refusal;
 mod report;
 mod tcti;
 
-use operator::{Auths, ConsoleOperator};
+use operator::{Auths, ConsoleOperator, Failure};
 
 use core::time::Duration;
 use std::boxed::Box;
@@ -42,6 +42,8 @@ pub struct TpmPlan {
     pub timeout: Duration,
     /// The sources of auth values, where a URI names none.
     pub auths: Auths,
+    /// Why a key that was opened by this plan did not sign.
+    pub failure: Failure,
 }
 
 impl TpmPlan {
@@ -59,6 +61,7 @@ impl TpmPlan {
             state: plan::state_dir(sources, context.environment),
             plain_auth: sources.switch(Setting::TpmPlainAuth)?,
             timeout: plan::device_timeout(sources)?,
+            failure: Failure::default(),
             auths: Auths {
                 key,
                 parent: plan::secret_source(Setting::ParentAuthSource, sources)?,
@@ -117,7 +120,13 @@ impl TpmPlan {
 
     /// Who has the auth values of a key.
     pub fn operator(&self, place: Option<&TpmPlace>) -> ConsoleOperator {
-        ConsoleOperator::new(self.auths(place), &self.secret_variables(place))
+        self.operator_with(self.auths(place), place)
+    }
+
+    /// The same with other sources.
+    fn operator_with(&self, auths: Auths, place: Option<&TpmPlace>) -> ConsoleOperator {
+        let secret_variables = self.secret_variables(place);
+        ConsoleOperator::new(auths, &secret_variables, self.failure.clone())
     }
 
     /// The variables that hold auth values, whichever of them is used.

@@ -3,10 +3,11 @@
 use std::borrow::ToOwned as _;
 use std::format;
 use std::string::String;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::vec::Vec;
 
 use crate::backend::secret::{Secret, SecretError, SecretSource};
-use crate::backend::tpm::{AuthRequest, Object, Operator};
+use crate::backend::tpm::{AuthRequest, Object, Operator, TpmError};
 use crate::cli::asked::Asked;
 use crate::cli::context::ProcessEnvironment;
 
@@ -42,11 +43,28 @@ pub struct ConsoleOperator {
     owner: Asked,
     endorsement: Asked,
     environment: ProcessEnvironment,
+    failure: Failure,
+}
+
+/// Why a key did not sign the last time.
+#[derive(Debug, Default, Clone)]
+pub struct Failure(Arc<Mutex<Option<TpmError>>>);
+
+impl Failure {
+    fn set(&self, error: &TpmError) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+    }
+
+    /// What was said, once.
+    pub fn take(&self) -> Option<TpmError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 impl ConsoleOperator {
-    /// Knows where auth values come from, and which variables hold secrets.
-    pub fn new(auths: Auths, secret_variables: &[String]) -> Self {
+    /// Knows where auth values come from, which variables hold secrets, and where to say why a key did
+    /// not sign.
+    pub fn new(auths: Auths, secret_variables: &[String], failure: Failure) -> Self {
         Self {
             key: Asked::or_person(auths.key),
             parent: Asked::or_person(auths.parent),
@@ -55,6 +73,7 @@ impl ConsoleOperator {
             environment: ProcessEnvironment::with_secrets(
                 secret_variables.iter().map(String::as_str),
             ),
+            failure,
         }
     }
 }
@@ -79,6 +98,10 @@ impl Operator for ConsoleOperator {
         [&self.key, &self.parent, &self.owner]
             .into_iter()
             .all(Asked::is_typed)
+    }
+
+    fn failed(&mut self, error: &TpmError) {
+        self.failure.set(error);
     }
 }
 
@@ -136,7 +159,7 @@ mod tests {
             owner: source("owner"),
         };
         assert!(auths.variables().is_empty());
-        let mut operator = ConsoleOperator::new(auths, &[]);
+        let mut operator = ConsoleOperator::new(auths, &[], Failure::default());
         assert!(!operator.is_person());
         for (of, says) in [
             (Object::Key, "key"),
@@ -161,7 +184,7 @@ mod tests {
 
     #[test]
     fn where_nothing_is_said_the_empty_one_comes_first() {
-        let mut operator = ConsoleOperator::new(Auths::default(), &[]);
+        let mut operator = ConsoleOperator::new(Auths::default(), &[], Failure::default());
         let mut first = request(Object::Key, false);
         first.may_be_empty = true;
         assert!(operator.auth(&first).unwrap().is_none());

@@ -3,12 +3,22 @@
 use std::format;
 use std::string::{String, ToString as _};
 
+use super::TpmPlan;
 use super::place::TpmPlace;
+use crate::backend::tpm::sign_error;
 use crate::cli::error::{CliError, Exit};
 use crate::core::key::SignError;
 
-/// The error for a key that did not sign.
-pub fn signature(error: SignError, key: &TpmPlace) -> CliError {
+/// The error for a key that did not sign: in all words, if they were said.
+pub fn signature(error: SignError, key: &TpmPlace, plan: &TpmPlan) -> CliError {
+    match plan.failure.take() {
+        Some(failure) if sign_error(&failure) == error => super::error(&failure),
+        _ => in_brief(error, key),
+    }
+}
+
+/// The same where nothing else was said.
+fn in_brief(error: SignError, key: &TpmPlace) -> CliError {
     let (exit, why, remedy) = match error {
         SignError::PinNeeded => (
             Exit::Pin,
@@ -53,10 +63,6 @@ pub fn signature(error: SignError, key: &TpmPlace) -> CliError {
             "the signature could not be made",
             "see whether `keystead tpm status` answers",
         ),
-        SignError::Device { name, .. } => {
-            let (exit, remedy) = of_code(name);
-            return CliError::new(exit, format!("{key} did not sign: {error}"), remedy);
-        }
         other => {
             let what = format!("{key} did not sign: {other}");
             return CliError::new(Exit::Key, what, String::new());
@@ -67,31 +73,6 @@ pub fn signature(error: SignError, key: &TpmPlace) -> CliError {
         format!("{key} did not sign: {why}"),
         remedy.to_string(),
     )
-}
-
-/// What to do about a response code (TPM 2.0 Part 2, section 6.6.3).
-fn of_code(name: &str) -> (Exit, &'static str) {
-    match name {
-        "TPM_RC_AUTH_FAIL" | "TPM_RC_BAD_AUTH" => {
-            (Exit::Pin, "correct the key's auth value where it is stored")
-        }
-        "TPM_RC_POLICY_FAIL" | "TPM_RC_VALUE" | "TPM_RC_PCR_CHANGED" | "TPM_RC_POLICY" => (
-            Exit::Key,
-            "a key that is bound to PCRs signs only while they are what they were when it was made",
-        ),
-        "TPM_RC_OBJECT_MEMORY"
-        | "TPM_RC_SESSION_MEMORY"
-        | "TPM_RC_OBJECT_HANDLES"
-        | "TPM_RC_SESSION_HANDLES" => (
-            Exit::Key,
-            "other programs have filled the TPM; through /dev/tpmrm0 each has a place of its own",
-        ),
-        "TPM_RC_FAILURE" => (
-            Exit::Key,
-            "the TPM has failed its self-test: only a restart of the machine may help",
-        ),
-        _ => (Exit::Key, ""),
-    }
 }
 
 #[cfg(test)]
@@ -108,22 +89,13 @@ mod tests {
             parent_auth: None,
             salt: None,
         };
-        let device = |name| SignError::Device {
-            call: "TPM2_Sign",
-            code: 0x99d,
-            name,
-        };
         for (error, says) in [
             (SignError::PinNeeded, "its auth value is needed"),
             (SignError::PinRefused, "its auth value was refused"),
             (SignError::PinLocked, "TPM_RC_LOCKOUT"),
             (SignError::KeyGone, "no longer in the TPM"),
-            (
-                device("TPM_RC_POLICY_FAIL"),
-                "TPM2_Sign: TPM_RC_POLICY_FAIL",
-            ),
         ] {
-            let error = signature(error, &key);
+            let error = in_brief(error, &key);
             assert!(
                 error
                     .what

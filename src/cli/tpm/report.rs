@@ -88,7 +88,7 @@ fn lockout_text(lockout: &Lockout) -> String {
         (true, false) => format!("; takes auth values again within {}", duration(*recovery)),
         _ => String::new(),
     };
-    format!("{state}{failures} failures of at most {most}, {forgotten}{unlocks}; {auth}")
+    format!("{state}{failures} of {most} failures, {forgotten}{unlocks}; {auth}")
 }
 
 /// Rounded up: nobody comes too early.
@@ -152,16 +152,16 @@ mod tests {
         for (lockout, says) in [
             (
                 lockout(true, 7200),
-                "LOCKED: 3 failures of at most 3, one is forgotten every 2 h; takes auth values again within \
+                "LOCKED: 3 of 3 failures, one is forgotten every 2 h; takes auth values again within \
                  2 h; no lockout password is set",
             ),
             (
                 lockout(true, 0),
-                "LOCKED: 3 failures of at most 3, none is ever forgotten; no lockout password is set",
+                "LOCKED: 3 of 3 failures, none is ever forgotten; no lockout password is set",
             ),
             (
                 lockout(false, 1000),
-                "3 failures of at most 3, one is forgotten every 17 min; no lockout password is set",
+                "3 of 3 failures, one is forgotten every 17 min; no lockout password is set",
             ),
         ] {
             assert_eq!(lockout_text(&lockout), says);

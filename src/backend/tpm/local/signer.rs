@@ -241,7 +241,10 @@ impl Signer for TpmSigner {
             scheme: plan,
             digest: Digest::try_from(&*hash.digest(message)).map_err(|_| SignError::Failed)?,
         };
-        let signature = self.persist(&job).map_err(|error| sign_error(&error))?;
+        let signature = self.persist(&job).map_err(|error| {
+            self.operator.failed(&error);
+            sign_error(&error)
+        })?;
         let len = scheme::write(&signature, out)?;
         // How long a salt is a TPM decides itself (TPM 2.0 Part 1, section B.7), and whoever verifies the
         // signature wants it to be as long as the hash (RFC 8446 section 4.2.3).
