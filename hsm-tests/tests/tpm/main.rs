@@ -1,6 +1,7 @@
 //! Keys in TPMs: swtpm, and tools that were not written here.
 
 mod attest;
+mod auth;
 mod cli;
 mod cli_keys;
 mod counts;
@@ -8,6 +9,7 @@ mod desk;
 mod endorsement;
 mod files;
 mod isolated;
+mod ledger;
 mod make;
 mod operator;
 mod signer;

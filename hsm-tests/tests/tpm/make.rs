@@ -340,6 +340,43 @@ fn a_policy_of_pcrs_goes_into_the_file() {
     }
 }
 
+#[test]
+fn a_key_with_a_policy_signs_while_the_pcrs_are_what_they_were() {
+    for with_auth in [false, true] {
+        let mut tpm = Swtpm::new();
+        let request = GenerateKey {
+            policy_pcrs: vec![7],
+            with_auth,
+            ..request(Destination::File)
+        };
+        let values = Values::none().and(Object::Key, "hubpin");
+        let key = generate(&tpm, request, values.clone()).unwrap();
+        sign(&tpm, &key, values.clone()).unwrap();
+        let digest = "11".repeat(32);
+        tpm.tool(&format!("pcrextend 7:sha256={digest}"));
+        let open = OpenKey {
+            key: KeyPlace::File {
+                name: "hub.tss2".into(),
+                contents: key.file.clone().unwrap(),
+            },
+            certificates: Vec::new(),
+            salt: None,
+        };
+        let mut opened = Local::new(tpm.access())
+            .open(&open, Box::new(values.clone()))
+            .unwrap();
+        let mut out = [0; 72];
+        opened
+            .signer
+            .sign(Scheme::EcdsaSha256, b"message", &mut out)
+            .unwrap_err();
+        drop(opened);
+        tpm.assert_nothing_left();
+        tpm.reboot();
+        sign(&tpm, &key, values).unwrap();
+    }
+}
+
 /// What tpm2-tools say of a file's public area.
 fn public_of(tpm: &Swtpm, file: &KeyFile) -> String {
     let len = u16::try_from(file.public.len()).unwrap();

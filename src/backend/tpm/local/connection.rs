@@ -8,11 +8,14 @@ use std::string::{String, ToString as _};
 use std::thread;
 
 use tss_esapi::constants::response_code::Tss2ResponseCode;
-use tss_esapi::handles::ObjectHandle;
+use tss_esapi::handles::{KeyHandle, ObjectHandle, SessionHandle};
+use tss_esapi::interface_types::session_handles::AuthSession;
+use tss_esapi::structures::CreatePrimaryKeyResult;
 use tss_esapi::tcti_ldr::TctiNameConf;
 use tss_esapi::{Context, Error, WrapperErrorKind};
 
-use super::ledger;
+use super::ledger::{Ledger, What};
+use super::leftovers;
 use crate::backend::tpm::code::{self, ResponseCode};
 use crate::backend::tpm::device::Access;
 use crate::backend::tpm::error::{CallError, TpmError};
@@ -29,12 +32,40 @@ const PAUSES: [Duration; 5] = [
 
 /// A connection to a TPM: what it leaves in the TPM ends with it.
 pub struct Connection {
+    // Dropped first: it flushes what is still loaded, and then that need not be known any more.
     context: Context,
+    /// None, where a resource manager keeps account.
+    ledger: Option<Ledger>,
     access: Access,
+    is_clearing: bool,
+}
+
+/// What was loaded.
+pub trait Loaded {
+    /// Where ESYS has it.
+    fn handle(&self) -> ObjectHandle;
+}
+
+impl Loaded for KeyHandle {
+    fn handle(&self) -> ObjectHandle {
+        (*self).into()
+    }
+}
+
+impl Loaded for CreatePrimaryKeyResult {
+    fn handle(&self) -> ObjectHandle {
+        self.key_handle.into()
+    }
+}
+
+impl Loaded for AuthSession {
+    fn handle(&self) -> ObjectHandle {
+        SessionHandle::from(*self).into()
+    }
 }
 
 impl Connection {
-    /// Reaches the TPM. Nothing is sent.
+    /// Reaches the TPM. Nothing is sent, unless one of us was killed and left something there.
     ///
     /// # Errors
     /// [`TpmError::Unreachable`].
@@ -49,10 +80,15 @@ impl Connection {
             )
         })?;
         let context = Context::new(tcti).map_err(|error| unreachable(reason(error)))?;
-        Ok(Self {
+        let mut connection = Self {
             context,
+            ledger: (!has_resource_manager(&access.tcti)).then(|| Ledger::new(access)),
             access: access.clone(),
-        })
+            is_clearing: false,
+        };
+        // What stays is in the way only where the TPM is full, and is looked for then once more.
+        let _ = connection.flush_leftovers();
+        Ok(connection)
     }
 
     /// How it was reached.
@@ -80,7 +116,10 @@ impl Connection {
         let mut may_make_room = true;
         loop {
             let code = match command(&mut self.context) {
-                Ok(done) => return Ok(done),
+                Ok(done) => {
+                    self.ask_for_epoch();
+                    return Ok(done);
+                }
                 Err(error) => code(error),
             };
             if code.is_passing()
@@ -88,12 +127,61 @@ impl Connection {
             {
                 thread::sleep(pause);
             } else if is_full(code) && core::mem::take(&mut may_make_room) {
-                if !ledger::flush_leftovers(self)? {
+                if !self.flush_leftovers()? {
                     return Err(failed(what, call, code));
                 }
             } else {
                 return Err(failed(what, call, code));
             }
+        }
+    }
+
+    /// Loads something: until it is flushed it is written down, where there is no resource manager, so that
+    /// it does not stay in the TPM if this process is killed.
+    ///
+    /// # Errors
+    /// What `load` returned.
+    pub fn record<T: Loaded>(
+        &mut self,
+        what: What,
+        load: impl FnOnce(&mut Self) -> Result<T, TpmError>,
+    ) -> Result<T, TpmError> {
+        let ticket = self.ledger.as_mut().map(|ledger| ledger.begin(what));
+        let loaded = load(self);
+        if let (Some(ledger), Some(ticket)) = (&mut self.ledger, ticket) {
+            match &loaded {
+                Ok(loaded) => ledger.loaded(ticket, loaded.handle().value()),
+                Err(_) => ledger.failed(ticket),
+            }
+        }
+        loaded
+    }
+
+    /// What this connection has in the TPM.
+    pub fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_ref()
+    }
+
+    fn flush_leftovers(&mut self) -> Result<bool, TpmError> {
+        if core::mem::replace(&mut self.is_clearing, true) {
+            return Ok(false);
+        }
+        let result = leftovers::flush(self);
+        self.is_clearing = false;
+        result
+    }
+
+    fn ask_for_epoch(&mut self) {
+        if self.ledger.as_ref().is_some_and(Ledger::wants_epoch) {
+            let set = |connection: &mut Self, epoch| {
+                if let Some(ledger) = &mut connection.ledger {
+                    ledger.set_epoch(epoch);
+                }
+            };
+            // Not for that command, too.
+            set(self, None);
+            let clock = leftovers::clock(self);
+            set(self, clock.map(|clock| clock.epoch));
         }
     }
 
@@ -109,7 +197,11 @@ impl Connection {
         .or_else(|error| match &error {
             TpmError::Call { error: call, .. } if call.code.bare() == code::HANDLE => Ok(()),
             _ => Err(error),
-        })
+        })?;
+        if let Some(ledger) = &mut self.ledger {
+            ledger.flushed(handle.value());
+        }
+        Ok(())
     }
 
     /// Does something with what was loaded, and removes it then, whatever came of it.

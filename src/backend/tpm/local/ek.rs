@@ -19,6 +19,7 @@ use tss_esapi::traits::Marshall as _;
 
 use super::connection::Connection;
 use super::hierarchy::Hierarchy;
+use super::ledger::What;
 use super::persistent::Persistent;
 use super::{capability, nv, public};
 use crate::backend::tpm::device::Operator;
@@ -123,9 +124,7 @@ fn load(
 fn close(connection: &mut Connection, ek: &LoadedEk) -> Result<(), TpmError> {
     let handle = ObjectHandle::from(ek.handle);
     if ek.about.handle == HIERARCHY {
-        return connection.run("the endorsement key", "TPM2_FlushContext", |context| {
-            context.flush_context(handle)
-        });
+        return connection.flush(handle);
     }
     connection.run("the endorsement key", "Esys_TR_Close", |context| {
         context.tr_close(&mut { handle })
@@ -228,13 +227,18 @@ fn make(
         what: format!("{what}: {error}"),
         remedy: "".into(),
     })?;
-    let made = Hierarchy::endorsement().run(
-        connection,
-        operator,
-        &what,
-        "TPM2_CreatePrimary",
-        |context| context.create_primary(Seed::Endorsement, public.clone(), None, None, None, None),
-    )?;
+    let made = connection.record(What::template(&public), |connection| {
+        Hierarchy::endorsement().run(
+            connection,
+            operator,
+            &what,
+            "TPM2_CreatePrimary",
+            |context| {
+                let public = public.clone();
+                context.create_primary(Seed::Endorsement, public, None, None, None, None)
+            },
+        )
+    })?;
     described(
         connection,
         made.key_handle,
@@ -244,9 +248,7 @@ fn make(
     )
     .inspect_err(|_| {
         // Why it does not serve is what has to be said.
-        let _ = connection.run(&what, "TPM2_FlushContext", |context| {
-            context.flush_context(made.key_handle.into())
-        });
+        let _ = connection.flush(made.key_handle);
     })
 }
 

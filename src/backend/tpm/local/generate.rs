@@ -14,9 +14,11 @@ use tss_esapi::interface_types::resource_handles::Provision;
 use tss_esapi::interface_types::session_handles::AuthSession;
 use tss_esapi::structures::{Auth, CreateKeyResult, Public, SymmetricDefinition};
 use tss_esapi::traits::Marshall as _;
+use tss_esapi::{Error, WrapperErrorKind};
 
 use super::connection::Connection;
 use super::hierarchy::Hierarchy;
+use super::ledger::What;
 use super::new_key;
 use super::parent::Parent;
 use super::persistent::Persistent;
@@ -207,30 +209,28 @@ fn create(
 /// A session that encrypts what is sent: it is salted to the parent key, so that nobody who only listens
 /// learns the auth value.
 fn encrypting(connection: &mut Connection, parent: KeyHandle) -> Result<AuthSession, TpmError> {
-    let session = connection.run("a session", "TPM2_StartAuthSession", |context| {
-        context.execute_without_session(|context| {
-            context.start_auth_session(
-                Some(parent),
-                None,
-                None,
-                SessionType::Hmac,
-                SymmetricDefinition::AES_128_CFB,
-                HashingAlgorithm::Sha256,
-            )
+    connection.record(What::Session, |connection| {
+        connection.run("a session", "TPM2_StartAuthSession", |context| {
+            let session = context.execute_without_session(|context| {
+                context.start_auth_session(
+                    Some(parent),
+                    None,
+                    None,
+                    SessionType::Hmac,
+                    SymmetricDefinition::AES_128_CFB,
+                    HashingAlgorithm::Sha256,
+                )
+            })?;
+            let session =
+                session.ok_or(Error::WrapperError(WrapperErrorKind::WrongValueFromTpm))?;
+            let (attributes, mask) = SessionAttributesBuilder::new()
+                .with_continue_session(true)
+                .with_decrypt(true)
+                .build();
+            context.tr_sess_set_attributes(session, attributes, mask)?;
+            Ok(session)
         })
-    })?;
-    let session = session.ok_or_else(|| TpmError::Unsupported {
-        what: "the TPM starts no sessions".to_owned(),
-        remedy: "--tpm-plain-auth does without".to_owned(),
-    })?;
-    let (attributes, mask) = SessionAttributesBuilder::new()
-        .with_continue_session(true)
-        .with_decrypt(true)
-        .build();
-    connection.run("a session", "Esys_TRSess_SetAttributes", |context| {
-        context.tr_sess_set_attributes(session, attributes, mask)
-    })?;
-    Ok(session)
+    })
 }
 
 /// A key that was made.
@@ -272,8 +272,10 @@ impl New<'_> {
         let generated = self.generated(parent, None)?;
         let at = PersistentTpmHandle::new(handle).map_err(|_| TpmError::NoKey { handle })?;
         let (public, private) = (&self.made.out_public, &self.made.out_private);
-        let loaded = parent.run(connection, operator, "TPM2_Load", |context, parent| {
-            context.load(parent, private.clone(), public.clone())
+        let loaded = connection.record(What::area(public), |connection| {
+            parent.run(connection, operator, "TPM2_Load", |context, parent| {
+                context.load(parent, private.clone(), public.clone())
+            })
         })?;
         let put = connection.while_loaded(loaded, |connection| {
             let place = dynamic_handles::Persistent::Persistent(at);

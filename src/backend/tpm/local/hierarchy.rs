@@ -1,6 +1,5 @@
 //! Commands that a hierarchy has to authorise.
 
-use std::format;
 use std::vec::Vec;
 
 use tss_esapi::attributes::SessionAttributesBuilder;
@@ -10,10 +9,11 @@ use tss_esapi::interface_types::algorithm::HashingAlgorithm;
 use tss_esapi::interface_types::resource_handles;
 use tss_esapi::interface_types::session_handles::AuthSession;
 use tss_esapi::structures::{Auth, Public, SymmetricDefinition};
-use tss_esapi::{Context, Error};
+use tss_esapi::{Context, Error, WrapperErrorKind};
 
 use super::auth::{Subject, authorise};
 use super::connection::Connection;
+use super::ledger::What;
 use crate::backend::secret::Secret;
 use crate::backend::tpm::device::{Object, Operator};
 use crate::backend::tpm::error::TpmError;
@@ -77,17 +77,19 @@ impl Hierarchy {
     ) -> Result<KeyHandle, TpmError> {
         let hierarchy = resource_handles::Hierarchy::try_from(self.handle)
             .unwrap_or(resource_handles::Hierarchy::Null);
-        self.run(
-            connection,
-            operator,
-            what,
-            "TPM2_CreatePrimary",
-            |context| {
-                let made =
-                    context.create_primary(hierarchy, template.clone(), None, None, None, None)?;
-                Ok(made.key_handle)
-            },
-        )
+        connection.record(What::template(template), |connection| {
+            self.run(
+                connection,
+                operator,
+                what,
+                "TPM2_CreatePrimary",
+                |context| {
+                    let template = template.clone();
+                    let made = context.create_primary(hierarchy, template, None, None, None, None);
+                    made.map(|made| made.key_handle)
+                },
+            )
+        })
     }
 
     /// Runs a command whose first handle is the hierarchy's.
@@ -142,35 +144,31 @@ pub fn with_value<T>(
     let result = connection.run(what, call, |context| {
         context.execute_with_session(Some(session), command)
     });
-    let flushed = connection.run(what, "TPM2_FlushContext", |context| {
-        context.flush_context(SessionHandle::from(session).into())
-    });
+    let flushed = connection.flush(SessionHandle::from(session));
     let done = result?;
     flushed.map(|()| done)
 }
 
 fn start(connection: &mut Connection, what: &str) -> Result<AuthSession, TpmError> {
-    let session = connection.run(what, "TPM2_StartAuthSession", |context| {
-        let session = context.execute_without_session(|context| {
-            context.start_auth_session(
-                None,
-                None,
-                None,
-                SessionType::Hmac,
-                SymmetricDefinition::AES_128_CFB,
-                HashingAlgorithm::Sha256,
-            )
-        })?;
-        if let Some(session) = session {
+    connection.record(What::Session, |connection| {
+        connection.run(what, "TPM2_StartAuthSession", |context| {
+            let session = context.execute_without_session(|context| {
+                context.start_auth_session(
+                    None,
+                    None,
+                    None,
+                    SessionType::Hmac,
+                    SymmetricDefinition::AES_128_CFB,
+                    HashingAlgorithm::Sha256,
+                )
+            })?;
+            let session =
+                session.ok_or(Error::WrapperError(WrapperErrorKind::WrongValueFromTpm))?;
             let (attributes, mask) = SessionAttributesBuilder::new()
                 .with_continue_session(true)
                 .build();
             context.tr_sess_set_attributes(session, attributes, mask)?;
-        }
-        Ok(session)
-    })?;
-    session.ok_or_else(|| TpmError::Unsupported {
-        what: format!("{}: it starts no HMAC session", what),
-        remedy: "--tpm-plain-auth does without".into(),
+            Ok(session)
+        })
     })
 }

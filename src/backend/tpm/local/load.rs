@@ -12,6 +12,7 @@ use tss_esapi::traits::UnMarshall as _;
 
 use super::connection::Connection;
 use super::hierarchy::Hierarchy;
+use super::ledger::What;
 use super::parent::Parent;
 use super::{import, policy, primary, public};
 use crate::backend::tpm::code;
@@ -77,8 +78,10 @@ pub fn load(
                     connection, parent, operator, called, &public, &private, secret,
                 )?,
             };
-            parent.run(connection, operator, "TPM2_Load", |context, parent| {
-                context.load(parent, private.clone(), public.clone())
+            connection.record(What::area(&public), |connection| {
+                parent.run(connection, operator, "TPM2_Load", |context, parent| {
+                    context.load(parent, private.clone(), public.clone())
+                })
             })
         },
     );
@@ -164,9 +167,11 @@ fn fitting_parent(
             return false;
         };
         let loaded = connection.while_loaded(parent, |connection| {
-            let key = connection.run(called, "TPM2_Load", |context| {
-                context.execute_with_session(Some(AuthSession::Password), |context| {
-                    context.load(parent, private.clone(), public.clone())
+            let key = connection.record(What::area(public), |connection| {
+                connection.run(called, "TPM2_Load", |context| {
+                    context.execute_with_session(Some(AuthSession::Password), |context| {
+                        context.load(parent, private.clone(), public.clone())
+                    })
                 })
             })?;
             connection.flush(key)

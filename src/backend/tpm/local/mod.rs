@@ -10,6 +10,7 @@ mod hierarchy;
 mod import;
 mod key;
 mod ledger;
+mod leftovers;
 mod load;
 mod new_key;
 mod nv;

@@ -17,6 +17,7 @@ use tss_esapi::structures::{EccParameter, EccPoint, Public, PublicKeyRsa};
 
 use super::connection::Connection;
 use super::key;
+use super::ledger::What;
 use super::{primary, public};
 use crate::backend::tpm::code;
 use crate::backend::tpm::error::TpmError;
@@ -78,9 +79,11 @@ fn create(
     template: &Public,
 ) -> Result<Option<KeyHandle>, TpmError> {
     let created = connection
-        .run(what(salt), "TPM2_CreatePrimary", |context| {
-            context.execute_with_session(Some(AuthSession::Password), |context| {
-                context.create_primary(hierarchy, template.clone(), None, None, None, None)
+        .record(What::template(template), |connection| {
+            connection.run(what(salt), "TPM2_CreatePrimary", |context| {
+                context.execute_with_session(Some(AuthSession::Password), |context| {
+                    context.create_primary(hierarchy, template.clone(), None, None, None, None)
+                })
             })
         })
         .map_err(|error| match &error {

@@ -15,6 +15,7 @@ use tss_esapi::{Context, Error, WrapperErrorKind};
 
 use super::connection::Connection;
 use super::key::LoadedKey;
+use super::ledger::What;
 use super::{policy, salt};
 use crate::backend::secret::Secret;
 use crate::backend::tpm::error::TpmError;
@@ -81,11 +82,13 @@ fn start(
     kind: SessionType,
     hash: HashingAlgorithm,
 ) -> Result<AuthSession, TpmError> {
-    connection.run("a session", "TPM2_StartAuthSession", |context| {
-        let symmetric = SymmetricDefinition::AES_128_CFB;
-        context
-            .start_auth_session(salt, None, None, kind, symmetric, hash)?
-            .ok_or(Error::WrapperError(WrapperErrorKind::WrongValueFromTpm))
+    connection.record(What::Session, |connection| {
+        connection.run("a session", "TPM2_StartAuthSession", |context| {
+            let symmetric = SymmetricDefinition::AES_128_CFB;
+            context
+                .start_auth_session(salt, None, None, kind, symmetric, hash)?
+                .ok_or(Error::WrapperError(WrapperErrorKind::WrongValueFromTpm))
+        })
     })
 }
 

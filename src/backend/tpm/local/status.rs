@@ -65,7 +65,7 @@ pub fn status(connection: &mut Connection) -> Result<Status, TpmError> {
         algorithms,
         persistent,
         lockout,
-        resource_manager: has_resource_manager(&connection.access().tcti),
+        resource_manager: connection.has_resource_manager(),
     })
 }
 
@@ -191,15 +191,6 @@ fn describe(handle: u32, public: &Public) -> String {
         _ => "",
     };
     format!("{use_}, {kind}{no_da}")
-}
-
-fn has_resource_manager(tcti: &str) -> bool {
-    let (kind, configuration) = tcti.split_once(':').unwrap_or((tcti, ""));
-    match kind {
-        "tabrmd" => true,
-        "device" => configuration.is_empty() || configuration.contains("tpmrm"),
-        _ => false,
-    }
 }
 
 #[cfg(test)]
