@@ -362,15 +362,9 @@ fn a_key_with_a_policy_signs_while_the_pcrs_are_what_they_were() {
             certificates: Vec::new(),
             salt: None,
         };
-        let mut opened = Local::new(tpm.access())
-            .open(&open, Box::new(values.clone()))
-            .unwrap();
-        let mut out = [0; 72];
-        opened
-            .signer
-            .sign(Scheme::EcdsaSha256, b"message", &mut out)
-            .unwrap_err();
-        drop(opened);
+        let opened = Local::new(tpm.access()).open(&open, Box::new(values.clone()));
+        let error = opened.err().unwrap().to_string();
+        assert!(error.contains("PCRs sha256:7 have other values"), "{error}");
         tpm.assert_nothing_left();
         tpm.reboot();
         sign(&tpm, &key, values).unwrap();

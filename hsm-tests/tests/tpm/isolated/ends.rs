@@ -54,7 +54,7 @@ fn a_killed_worker_costs_nothing() {
         assert_eq!(holder.sign(), "signed");
         assert_ne!(worker(&holder, way), killed);
         holder.end();
-        assert!(tpm.left().objects.is_empty());
+        tpm.assert_nothing_left();
     }
 }
 

@@ -123,7 +123,7 @@ fn a_tpm_that_hangs_costs_one_signature() {
     tpm.go_on();
     sign(&mut signer).unwrap();
     drop(signer);
-    assert!(tpm.left().objects.is_empty());
+    tpm.assert_nothing_left();
 }
 
 #[test]
