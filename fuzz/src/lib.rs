@@ -20,6 +20,7 @@ use keystead::core::http::{Body, Collected, Request, Transport as _};
 use keystead::core::time::UnixTime;
 use keystead::core::x509::{Certificate, PublicKeyInfo};
 use keystead::host::arn::{Arn, SessionArns};
+use keystead::host::cache::{Entry, Key};
 use keystead::host::config::Config;
 use keystead::host::pkix::Description;
 use keystead::host::selector::Selector;
@@ -32,6 +33,7 @@ type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("arn", arn),
     ("authorization", authorization),
+    ("cache_entry", cache_entry),
     ("certificate", certificate),
     ("certificate_request", certificate_request),
     ("config", config),
@@ -71,6 +73,18 @@ pub fn authorization(data: &[u8]) {
     if let Some(header) = Authorization::parse(text) {
         assert!(!header.id.is_empty());
         let _ = header.signature();
+    }
+}
+
+/// An entry of the cache, under the key that it names.
+pub fn cache_entry(data: &[u8]) {
+    let text = str::from_utf8(data).unwrap_or_default();
+    let Some(key) = text.lines().nth(1).and_then(Key::parse) else {
+        return;
+    };
+    if let Ok(entry) = Entry::parse(data, &key) {
+        assert!(entry.left(&entry.asked) <= entry.life);
+        assert!(!entry.credentials.session_token.is_empty());
     }
 }
 

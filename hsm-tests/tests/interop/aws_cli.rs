@@ -74,3 +74,17 @@ fn a_refusal_reaches_the_user() {
     let error = run(lab.aws("hub").args(["sts", "get-caller-identity"])).failure();
     assert!(error.contains("hub-0002.pem"), "{error}");
 }
+
+#[test]
+fn commands_share_a_session() {
+    let lab = hub();
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let who = || {
+        let mut aws = lab.aws("hub");
+        aws.env("XDG_RUNTIME_DIR", memory.path());
+        let identity = run(aws.args(["sts", "get-caller-identity"])).success();
+        json(&identity)["Arn"].to_string()
+    };
+    assert_eq!(who(), who());
+    assert_eq!(lab.sandbox.session_requests().len(), 1);
+}

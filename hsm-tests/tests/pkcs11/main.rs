@@ -1,5 +1,6 @@
 //! Keys in PKCS#11 tokens: modules and tools that were not written here.
 
+mod cache;
 mod chain;
 mod cli;
 mod cli_failures;

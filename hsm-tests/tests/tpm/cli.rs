@@ -129,3 +129,30 @@ fn what_is_not_there_is_named_with_what_to_do() {
     let error = desk.fails(3, "sign-string --key tpm:handle=0x81000001");
     assert!(error.contains("it is a storage key"), "{error}");
 }
+
+#[test]
+fn credentials_that_are_kept_cost_the_tpm_nothing() {
+    let desk = Desk::with_key();
+    let auth = desk.tpm.folder().join("auth");
+    let key = format!(
+        "tpm:handle={HANDLE};tcti={};auth-source=file:{}",
+        desk.tpm.tcti(),
+        auth.display()
+    );
+    desk.certify(&key, "hub");
+    let run = "keystead credential-process --identity sensor-hub --cache-dir";
+    desk.write("once", &format!("{run} cache-1"));
+    desk.write(
+        "twice",
+        &format!("{run} cache-2 >first && rm auth && {run} cache-2 && cat first"),
+    );
+    let commands = |script: &str| {
+        let session = format!("sandbox --ca ca --certificate hub.pem --key {key} -- sh {script}");
+        desk.tpm.commands_of(|| desk.done(&session))
+    };
+    let (_, once) = commands("once");
+    let (printed, twice) = commands("twice");
+    assert_eq!(once, twice);
+    let (second, first) = printed.split_at(printed.len() / 2);
+    assert_eq!(second, first);
+}

@@ -1,6 +1,7 @@
 //! The cache of credentials: where it is, what a command takes from it, and `keystead cache`.
 
 mod command;
+mod failure;
 mod key;
 mod plan;
 
@@ -13,7 +14,7 @@ use std::string::ToString as _;
 use std::sync::Arc;
 
 use super::context::{Context, tell};
-use super::error::{CliError, Exit};
+use super::error::CliError;
 use super::identity_plan::IdentityPlan;
 use super::place::Place;
 use super::plan::Plan;
@@ -65,7 +66,6 @@ pub fn credentials(
                 asked: fresh.asked.unwrap_or_else(|| clocks.now()),
             })
         },
-        |error: &CliError| is_no_verdict(error.exit),
         &mut |event| note(format_args!("{event}")),
     )?;
     if let Source::Remaining { left, error } = &obtained.source {
@@ -77,12 +77,6 @@ pub fn credentials(
         context.console.warn(&what, &error.remedy);
     }
     Ok(obtained.credentials)
-}
-
-/// Whether credentials that still live are better than this failure: not where the service itself has
-/// refused, or the user has asked for something that cannot be.
-fn is_no_verdict(exit: Exit) -> bool {
-    !matches!(exit, Exit::Refused | Exit::Usage)
 }
 
 /// The cache, its clocks, and what is wanted of it, if all of that can be had.

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::borrow::ToOwned as _;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::string::{String, ToString as _};
 use std::time::SystemTime;
@@ -14,7 +14,7 @@ use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
-use super::clocks::Moment;
+use super::clocks::{BootId, Moment};
 use super::entry::{Entry, MAX_LEN, Miss};
 use super::key::Key;
 use super::place::{Place, PlaceError};
@@ -49,6 +49,28 @@ pub struct Listed {
 /// A lock that is held until this is dropped, or the process ends.
 #[derive(Debug)]
 pub(super) struct Lock(File);
+
+impl Lock {
+    /// Leaves a failure to those who wait.
+    pub(super) fn leave(&self, now: &Moment, failure: &str) {
+        let text = std::format!("{}\n{}\n{failure}", now.boot, now.since_boot.as_millis());
+        // Without it they try themselves.
+        let _ = self.0.set_len(0);
+        let _ = self.0.write_all_at(text.as_bytes(), 0);
+    }
+
+    /// The failure that was left, if it happened since `began`.
+    pub(super) fn left_since(&self, began: &Moment) -> Option<String> {
+        let mut text = String::new();
+        let mut file = (&self.0).take(MAX_LEN as u64);
+        file.read_to_string(&mut text).ok()?;
+        let mut lines = text.splitn(3, '\n');
+        let is_this_boot = BootId::parse(lines.next()?)? == began.boot;
+        let when = Duration::from_millis(lines.next()?.parse().ok()?);
+        let failure = lines.next()?;
+        (is_this_boot && when >= began.since_boot).then(|| failure.to_owned())
+    }
+}
 
 impl Drop for Lock {
     fn drop(&mut self) {

@@ -18,5 +18,5 @@ pub use clocks::{BootId, Clocks, Moment, SystemClocks};
 pub use entry::{Entry, Miss};
 pub use folder::{Cache, Listed};
 pub use key::{Key, KeyBuilder};
-pub use obtain::{Created, Event, NotKept, Obtained, Source, Wanted};
+pub use obtain::{Created, Event, Failure, NotKept, Obtained, Source, Wanted};
 pub use place::{Place, PlaceError};

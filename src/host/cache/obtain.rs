@@ -82,6 +82,19 @@ pub enum Source<E> {
     },
 }
 
+/// A failure to get new credentials.
+pub trait Failure: Sized {
+    /// Whether credentials that still live are better than this failure.
+    fn may_use_remaining(&self) -> bool;
+
+    /// The failure in words that [`read`](Self::read) understands, if it is that of every process which
+    /// asks for the same credentials at the same time. Without a secret.
+    fn shared(&self) -> Option<String>;
+
+    /// The failure of another process.
+    fn read(text: &str) -> Option<Self>;
+}
+
 /// What happens on the way, for a person who looks on.
 #[derive(Debug)]
 pub enum Event<'a> {
@@ -93,6 +106,8 @@ pub enum Event<'a> {
     Short(Duration),
     /// Another process asks for the same credentials.
     Waiting,
+    /// While we waited, another process tried, and failed.
+    Failed,
     /// Nobody waits for us, nor we for them.
     Unlocked(Option<&'a io::Error>),
     /// The new ones are not kept.
@@ -110,6 +125,7 @@ impl fmt::Display for Event<'_> {
                 left.as_secs()
             ),
             Self::Waiting => f.write_str("another process asks for the same credentials: waiting"),
+            Self::Failed => f.write_str("another process has just tried, and failed"),
             Self::Unlocked(None) => {
                 f.write_str("waited long enough for another process: asking without it")
             }
@@ -121,56 +137,49 @@ impl fmt::Display for Event<'_> {
 
 impl Cache {
     /// Gives credentials that are here and live long enough, or those that `create` gets. Of all processes
-    /// that want the same one calls `create`, and the others wait for it; one that does not get on holds
-    /// them up for twice the patience at most. New credentials are kept.
-    ///
-    /// If `create` fails, and `may_use_remaining` says that it is a failure over which credentials that
-    /// still live are better than none, those are given.
+    /// that want the same one calls `create`, and the others wait for it, and for its failure; one that
+    /// does not get on holds them up for twice the patience at most. New credentials are kept.
     ///
     /// # Errors
-    /// That of `create`.
-    pub fn obtain<E>(
+    /// That of `create`, unless credentials that still live are better than it.
+    pub fn obtain<E: Failure>(
         &self,
         wanted: &Wanted,
         clocks: &dyn Clocks,
         create: impl FnOnce() -> Result<Created, E>,
-        may_use_remaining: impl FnOnce(&E) -> bool,
         watch: &mut dyn FnMut(&Event<'_>),
     ) -> Result<Obtained<E>, E> {
-        let first = self.look(wanted, clocks, Some(watch));
-        let turn = match first {
-            Look::Enough(credentials) => return Ok(from_cache(credentials)),
-            _ => self.turn(wanted, clocks, watch),
-        };
-        let lock = match turn {
+        if let Look::Enough(credentials) = self.look(wanted, clocks, Some(watch)) {
+            return Ok(from_cache(credentials));
+        }
+        let error = match self.turn(wanted, clocks, watch) {
             Turn::Enough(credentials) => return Ok(from_cache(credentials)),
-            Turn::Ours(lock) => lock,
-        };
-        match create() {
-            Ok(created) => {
-                let kept = self.keep(wanted, &created, clocks);
-                if let Err(why) = kept {
-                    watch(&Event::NotKept(&why));
-                }
-                drop(lock);
-                Ok(Obtained {
-                    credentials: created.credentials,
-                    source: Source::New,
-                })
-            }
-            Err(error) => {
-                drop(lock);
-                match self.look(wanted, clocks, None) {
-                    Look::Enough(credentials) => Ok(from_cache(credentials)),
-                    Look::Remaining(credentials, left) if may_use_remaining(&error) => {
-                        Ok(Obtained {
-                            credentials,
-                            source: Source::Remaining { left, error },
-                        })
+            Turn::Failed(error) => error,
+            Turn::Ours(lock) => match create() {
+                Ok(created) => {
+                    if let Err(why) = self.keep(wanted, &created, clocks) {
+                        watch(&Event::NotKept(&why));
                     }
-                    _ => Err(error),
+                    return Ok(Obtained {
+                        credentials: created.credentials,
+                        source: Source::New,
+                    });
                 }
-            }
+                Err(error) => {
+                    if let (Some(lock), Some(text)) = (lock, error.shared()) {
+                        lock.leave(&clocks.now(), &text);
+                    }
+                    error
+                }
+            },
+        };
+        match self.look(wanted, clocks, None) {
+            Look::Enough(credentials) => Ok(from_cache(credentials)),
+            Look::Remaining(credentials, left) if error.may_use_remaining() => Ok(Obtained {
+                credentials,
+                source: Source::Remaining { left, error },
+            }),
+            _ => Err(error),
         }
     }
 
@@ -207,12 +216,13 @@ impl Cache {
     }
 
     /// Waits until there are credentials, or it is up to us to get some.
-    fn turn(
+    fn turn<E: Failure>(
         &self,
         wanted: &Wanted,
         clocks: &dyn Clocks,
         watch: &mut dyn FnMut(&Event<'_>),
-    ) -> Turn {
+    ) -> Turn<E> {
+        let began = clocks.now();
         let mut has_waited = false;
         for which in LOCKS {
             let mut pauses = Pauses::until(Instant::now() + wanted.patience);
@@ -228,8 +238,15 @@ impl Cache {
                 if let Look::Enough(credentials) = self.look(wanted, clocks, None) {
                     return Turn::Enough(credentials);
                 }
-                if lock.is_some() {
-                    return Turn::Ours(lock);
+                if let Some(lock) = lock {
+                    let failure = lock.left_since(&began);
+                    return match failure.and_then(|text| E::read(&text)) {
+                        Some(error) => {
+                            watch(&Event::Failed);
+                            Turn::Failed(error)
+                        }
+                        None => Turn::Ours(Some(lock)),
+                    };
                 }
                 if !has_waited {
                     watch(&Event::Waiting);
@@ -282,9 +299,11 @@ enum Look {
 }
 
 /// Whose turn it is.
-enum Turn {
+enum Turn<E> {
     /// Nobody's: there are credentials.
     Enough(Credentials),
+    /// Nobody's: who had it failed just now.
+    Failed(E),
     /// Ours; if there is no way to lock, or the others do not get on, without a lock.
     Ours(Option<Lock>),
 }

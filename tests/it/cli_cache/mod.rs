@@ -1,14 +1,14 @@
 //! The cache of `keystead credential-process`, against the sandbox.
 
+mod processes;
+mod trust;
+
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
-use keystead::core::time::UnixTime;
-use keystead::host::cache::{BootId, Cache, Entry, Key, Place};
+use keystead::host::cache::{Cache, Entry, Key, Place};
 use keystead::sandbox::{Config, Fault, Running, Sandbox, Scheme};
 use serde_json::Value;
 
@@ -107,35 +107,6 @@ fn has_credentials(ran: &Ran) {
     assert!(document["SessionToken"].is_string());
 }
 
-/// A process that can be seen at work by what it says under `--debug`.
-struct Busy {
-    child: Child,
-    stderr: BufReader<ChildStderr>,
-}
-
-impl Busy {
-    fn start(mut command: Command) -> Self {
-        command
-            .arg("--debug")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().expect("it starts");
-        let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
-        Self { child, stderr }
-    }
-
-    /// Waits until it says something.
-    #[track_caller]
-    fn until(&mut self, says: &str) {
-        let mut line = String::new();
-        while !line.contains(says) {
-            line.clear();
-            let len = self.stderr.read_line(&mut line).expect("UTF-8");
-            assert_ne!(len, 0, "it never said {says}");
-        }
-    }
-}
-
 #[test]
 fn a_hit_needs_no_key_no_password_and_no_service() {
     let scene = Scene::new();
@@ -229,120 +200,6 @@ fn whatever_decides_about_the_credentials_has_an_entry_of_its_own() {
 }
 
 #[test]
-fn fifty_at_once_begin_one_session() {
-    let scene = Scene::new();
-    let faults = &scene.sandbox.config().faults;
-    faults.add(Fault::Slow(Duration::from_millis(300)).always());
-    let mut all: Vec<Child> = (0..50)
-        .map(|_| {
-            let mut command = scene.command(&[]);
-            let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-            command.spawn().expect("it starts")
-        })
-        .collect();
-    let mut documents: Vec<String> = Vec::new();
-    for child in all.drain(..) {
-        let output = child.wait_with_output().expect("it ends");
-        assert!(output.status.success(), "{output:?}");
-        documents.push(String::from_utf8(output.stdout).expect("UTF-8"));
-    }
-    documents.dedup();
-    assert_eq!(documents.len(), 1);
-    assert_eq!(scene.sessions(), 1);
-}
-
-#[test]
-fn who_is_killed_with_the_lock_stops_nobody() {
-    let scene = Scene::new();
-    let faults = &scene.sandbox.config().faults;
-    faults.add(Fault::Slow(Duration::from_secs(60)).times(1));
-    let mut first = Busy::start(scene.command(&[]));
-    first.until("--- request");
-    let mut second = Busy::start(scene.command(&[]));
-    second.until("waiting");
-    // kill -9.
-    first.child.kill().expect("it runs");
-    first.child.wait().expect("it ends");
-    assert!(second.child.wait().expect("it ends").success());
-    assert_eq!(scene.sessions_with(&[]), 0);
-}
-
-#[test]
-fn who_hangs_with_the_lock_holds_nobody_up_for_ever() {
-    let scene = Scene::new();
-    let faults = &scene.sandbox.config().faults;
-    faults.add(Fault::Slow(Duration::from_secs(60)).times(1));
-    let mut first = Busy::start(scene.command(&[]));
-    first.until("--- request");
-    // The time that attempts may take is the time that others wait for them.
-    assert_eq!(scene.sessions_with(&["--timeout=2s"]), 1);
-    assert_eq!(scene.sessions_with(&[]), 0);
-    first.child.kill().expect("it runs");
-    first.child.wait().expect("it ends");
-}
-
-#[test]
-fn what_cannot_be_trusted_is_replaced() {
-    let scene = Scene::new();
-    assert_eq!(scene.sessions_with(&[]), 1);
-    let (_, _, path) = scene.entry();
-    let moved = scene.workshop.path("moved");
-    let whole = fs::read(&path).expect("an entry");
-    let ways: [&dyn Fn() -> std::io::Result<()>; 5] = [
-        &|| fs::write(&path, &whole[..100]),
-        &|| fs::write(&path, "keystead-cache-2\n"),
-        &|| fs::set_permissions(&path, fs::Permissions::from_mode(0o644)),
-        &|| fs::rename(&path, &moved).and_then(|()| symlink(&moved, &path)),
-        &|| match std::os::unix::fs::chown(&path, Some(12_345), None) {
-            // Only root can give files away.
-            Err(_) => fs::remove_file(&path),
-            given => given,
-        },
-    ];
-    for (number, spoil) in ways.iter().enumerate() {
-        spoil().expect("a change");
-        assert_eq!(scene.sessions_with(&[]), 1, "{number}");
-        assert_eq!(scene.sessions_with(&[]), 0, "{number}");
-    }
-    // The folder as well: but that is not ours to replace.
-    let folder = scene.workshop.path("cache");
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("chmod");
-    let ran = run(&mut scene.command(&[]));
-    has_credentials(&ran);
-    let says = "warning: credentials are not kept: cache: others have access to it (mode 0755)";
-    assert!(ran.stderr.contains(says), "{}", ran.stderr);
-    assert_eq!(scene.sessions_with(&[]), 1);
-}
-
-#[test]
-fn no_clock_revives_what_has_expired() {
-    let scene = Scene::new();
-    assert_eq!(scene.sessions_with(&[]), 1);
-    type Change = fn(&mut Entry);
-    let changes: [(&str, Change); 4] = [
-        // By the clock of this boot its life is over; the wall clock was set back.
-        ("boot clock", |entry| entry.life = Duration::ZERO),
-        ("wall clock", |entry| {
-            entry.credentials.expiration = UnixTime::from_secs(1_700_000_000);
-        }),
-        ("future", |entry| {
-            entry.asked.since_boot += Duration::from_secs(3600)
-        }),
-        ("boot", |entry| {
-            let other = "00000000-0000-0000-0000-000000000000";
-            entry.asked.boot = BootId::parse(other).expect("a boot's name");
-        }),
-    ];
-    for (name, change) in changes {
-        let (key, mut entry, _) = scene.entry();
-        change(&mut entry);
-        scene.cache().store(&key, &entry).expect("a folder");
-        assert_eq!(scene.sessions_with(&[]), 1, "{name}");
-        assert_eq!(scene.sessions_with(&[]), 0, "{name}");
-    }
-}
-
-#[test]
 fn how_long_credentials_have_to_live_is_for_the_user_to_say() {
     let scene = Scene::new();
     assert_eq!(scene.sessions_with(&[]), 1);
@@ -381,46 +238,6 @@ fn a_failure_of_the_service_leaves_what_still_lives_and_a_refusal_does_not() {
     }
     faults.add(Fault::Skew(-3600).times(1));
     run(&mut scene.command(&too_long)).failed(6, "refused");
-}
-
-#[test]
-fn in_memory_alone_unless_somebody_chose_a_place() {
-    let scene = Scene::new();
-    // A folder of memory, as systemd makes one for users, and one for services.
-    let memory = tempfile::tempdir_in("/dev/shm").expect("a file system in memory");
-    for (variable, folder) in [
-        ("XDG_RUNTIME_DIR", "keystead/cache"),
-        ("RUNTIME_DIRECTORY", "cache"),
-    ] {
-        let mut command = scene.bare(&[]);
-        command.env(variable, memory.path());
-        assert_eq!(scene.sessions_of(&mut command), 1, "{variable}");
-        assert_eq!(scene.sessions_of(&mut command), 0, "{variable}");
-        let entries = fs::read_dir(memory.path().join(folder)).expect("a folder");
-        assert_eq!(entries.count(), 2);
-    }
-    let disk = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-    for (base, says) in [
-        (disk.path(), "it is on a disk"),
-        (Path::new("relative"), "has to begin with a slash"),
-        (Path::new("/proc"), "off: /proc"),
-        (Path::new("/nonexistent"), "No such file"),
-    ] {
-        let mut command = scene.bare(&["--debug"]);
-        let ran = run(command.env("XDG_RUNTIME_DIR", base));
-        has_credentials(&ran);
-        assert!(ran.stderr.contains(says), "{}", ran.stderr);
-    }
-    let ran = run(&mut scene.bare(&["--debug"]));
-    let says = "--- cache: off: neither XDG_RUNTIME_DIR nor RUNTIME_DIRECTORY";
-    assert!(ran.stderr.starts_with(says), "{}", ran.stderr);
-    // Not a word without --debug, with no home and nowhere to write to.
-    let mut command = scene.bare(&["--state-dir=/proc/keystead"]);
-    let ran = run(command
-        .env_remove("HOME")
-        .env("XDG_RUNTIME_DIR", "/proc/self"));
-    has_credentials(&ran);
-    assert_eq!(ran.stderr, "");
 }
 
 #[test]
