@@ -92,3 +92,30 @@ fn a_key_below_another_is_made_and_signs() {
     make(&tpm, Parent::Handle(0x8100_0002), stored, &[]);
     sign(&tpm, Path::new(FILE), stored).unwrap();
 }
+
+#[test]
+fn sessions_are_not_salted_where_nobody_could_be_sure_of_the_parent() {
+    let stored = Stored {
+        key: Some("keypin"),
+        ..NONE
+    };
+    let signs = |tpm: &Swtpm, parent, stored| {
+        make(tpm, parent, stored, &[]);
+        let text = fs::read_to_string(tpm.folder().join(FILE)).unwrap();
+        assert!(text.starts_with("-----BEGIN"), "{text}");
+        sign(tpm, Path::new(FILE), stored).unwrap();
+    };
+    // It is no primary key, and cannot be made anew.
+    let tpm = Swtpm::new();
+    tpm.make_storage_root();
+    tpm.make_key(
+        "ecc256:aes128cfb",
+        "|restricted|decrypt|noda",
+        "",
+        0x8100_0002,
+    );
+    signs(&tpm, Parent::Handle(0x8100_0002), stored);
+    // The owner is not there to make it anew.
+    tpm.set_owner_password("ownerpw");
+    signs(&tpm, Parent::StorageRoot, stored);
+}

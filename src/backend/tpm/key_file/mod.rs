@@ -288,24 +288,14 @@ impl core::error::Error for KeyFileError {}
 
 /// The first block of a key, and where it starts.
 fn key_block(contents: &[u8]) -> Option<(usize, Result<pem::Block<'_>, pem::PemError>)> {
-    let start = contents
-        .windows(11)
-        .position(|begin| begin == b"-----BEGIN ")?;
-    let mut start = start;
-    loop {
-        let text = &contents[start..];
-        let is_key = [LABEL, LEGACY_LABEL].into_iter().any(|label| {
-            text.get(11..)
-                .and_then(|text| text.strip_prefix(label.as_bytes()))
-                .is_some_and(|text| text.starts_with(b"-----"))
-        });
-        if is_key {
-            return pem::blocks(text).next().map(|block| (start, block));
-        }
-        start += 1 + contents[start + 1..]
-            .windows(11)
-            .position(|begin| begin == b"-----BEGIN ")?;
-    }
+    let begins = [LABEL, LEGACY_LABEL].map(|label| format!("-----BEGIN {label}-----"));
+    let is_begin = |at: &usize| {
+        let mut begins = begins.iter();
+        begins.any(|begin| contents[*at..].starts_with(begin.as_bytes()))
+    };
+    let start = (0..contents.len()).find(is_begin)?;
+    let block = pem::blocks(&contents[start..]).next()?;
+    Some((start, block))
 }
 
 /// The parent's name from the text before the block.

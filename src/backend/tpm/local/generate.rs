@@ -22,7 +22,7 @@ use super::ledger::What;
 use super::new_key;
 use super::parent::Parent;
 use super::persistent::Persistent;
-use super::{capability, public};
+use super::{capability, public, salt};
 use crate::backend::algorithm::Hash;
 use crate::backend::secret::{Secret, SecretError};
 use crate::backend::tpm::code;
@@ -78,15 +78,21 @@ pub fn generate(
         &mut operator,
         |connection, parent_key, operator| {
             let made = create(connection, parent_key, operator, &template, auth.as_ref())?;
+            let salt = SaltKey {
+                handle: parent.handle(),
+                name: parent_key.name.clone(),
+            };
+            let salt = salt::serves(connection, &salt)?.then_some(salt);
             let new = New {
                 called: &called,
                 parent,
+                salt,
                 made,
                 empty_auth: auth.is_none(),
                 policy,
             };
             match request.to {
-                Destination::File => new.file(parent_key),
+                Destination::File => new.file(),
                 Destination::Handle(handle) => {
                     new.persist(connection, parent_key, operator, handle)
                 }
@@ -237,6 +243,8 @@ fn encrypting(connection: &mut Connection, parent: KeyHandle) -> Result<AuthSess
 struct New<'a> {
     called: &'a str,
     parent: ParentKey,
+    /// The same, if sessions can be salted to it.
+    salt: Option<SaltKey>,
     made: CreateKeyResult,
     empty_auth: bool,
     policy: Vec<PolicyCommand>,
@@ -244,7 +252,7 @@ struct New<'a> {
 
 impl New<'_> {
     /// Writes it into a file.
-    fn file(self, parent: &Parent) -> Result<GeneratedKey, TpmError> {
+    fn file(self) -> Result<GeneratedKey, TpmError> {
         let area = self.made.out_public.marshall();
         let file = KeyFile {
             kind: Kind::Loadable,
@@ -253,12 +261,12 @@ impl New<'_> {
             signed_policies: Vec::new(),
             description: None,
             parent: self.parent,
-            parent_name: Some(parent.name.clone()),
+            parent_name: self.salt.as_ref().map(|salt| salt.name.clone()),
             public: area.map_err(|error| self.strange(error.to_string()))?,
             private: self.made.out_private.value().to_vec(),
         };
         let text = file.write().map_err(|error| error.of(self.called))?;
-        self.generated(parent, Some(text.into_bytes()))
+        self.generated(Some(text.into_bytes()))
     }
 
     /// Puts it at a persistent handle.
@@ -269,7 +277,7 @@ impl New<'_> {
         operator: &mut dyn Operator,
         handle: u32,
     ) -> Result<GeneratedKey, TpmError> {
-        let generated = self.generated(parent, None)?;
+        let generated = self.generated(None)?;
         let at = PersistentTpmHandle::new(handle).map_err(|_| TpmError::NoKey { handle })?;
         let (public, private) = (&self.made.out_public, &self.made.out_private);
         let loaded = connection.record(What::area(public), |connection| {
@@ -299,7 +307,7 @@ impl New<'_> {
         }
     }
 
-    fn generated(&self, parent: &Parent, file: Option<Vec<u8>>) -> Result<GeneratedKey, TpmError> {
+    fn generated(&self, file: Option<Vec<u8>>) -> Result<GeneratedKey, TpmError> {
         let public = &self.made.out_public;
         let area = public.marshall();
         let area = area.map_err(|error| self.strange(error.to_string()))?;
@@ -309,10 +317,7 @@ impl New<'_> {
             file,
             public_key: public::public_key(public).map_err(|reason| self.strange(reason))?,
             name,
-            salt: Some(SaltKey {
-                handle: self.parent.handle(),
-                name: parent.name.clone(),
-            }),
+            salt: self.salt.clone(),
         })
     }
 

@@ -36,11 +36,37 @@ const WITHOUT: &str = "without salt-handle and salt-name in its URI, or Parent-N
 /// # Errors
 /// [`TpmError::Key`], if there is no key with this name, or it cannot be made sure that it is that key.
 pub fn load(connection: &mut Connection, salt: &SaltKey) -> Result<KeyHandle, TpmError> {
+    match make(connection, salt)? {
+        Made::Key(key) => Ok(key),
+        Made::None(reason) => Err(wrong(salt, reason, WITHOUT)),
+    }
+}
+
+/// Whether it can be made sure that a key is the one with this name, now and then.
+///
+/// # Errors
+/// [`TpmError::Key`], if there is another key in its place; [`TpmError`].
+pub fn serves(connection: &mut Connection, salt: &SaltKey) -> Result<bool, TpmError> {
+    match make(connection, salt)? {
+        Made::Key(key) => connection.flush(key).map(|()| true),
+        Made::None(_) => Ok(false),
+    }
+}
+
+/// What became of the salt key.
+enum Made {
+    /// It is in the TPM.
+    Key(KeyHandle),
+    /// It cannot be made anew, and why.
+    None(&'static str),
+}
+
+fn make(connection: &mut Connection, salt: &SaltKey) -> Result<Made, TpmError> {
     let is_endorsement = ENDORSEMENT_KEYS.contains(&salt.handle);
     if !is_endorsement {
         let template = primary::template(key_file::Template::Ecc).public();
-        if let Some(key) = create(connection, salt, Hierarchy::Owner, &template)? {
-            return Ok(key);
+        if let Some(made) = create(connection, salt, Hierarchy::Owner, &template)? {
+            return Ok(made);
         }
     }
     if salt.handle == key_file::Hierarchy::Owner.handle() {
@@ -59,15 +85,13 @@ pub fn load(connection: &mut Connection, salt: &SaltKey) -> Result<KeyHandle, Tp
         false => Hierarchy::Owner,
     };
     for template in templates(&area) {
-        if let Some(key) = create(connection, salt, hierarchy, &template)? {
-            return Ok(key);
+        if let Some(made) = create(connection, salt, hierarchy, &template)? {
+            return Ok(made);
         }
     }
-    Err(wrong(
-        salt,
+    Ok(Made::None(
         "it cannot be made anew from a template of the TCG, and libtss2 cannot be given the right public area \
          of another key for sure",
-        WITHOUT,
     ))
 }
 
@@ -77,29 +101,24 @@ fn create(
     salt: &SaltKey,
     hierarchy: Hierarchy,
     template: &Public,
-) -> Result<Option<KeyHandle>, TpmError> {
-    let created = connection
-        .record(What::template(template), |connection| {
-            connection.run(what(salt), "TPM2_CreatePrimary", |context| {
-                context.execute_with_session(Some(AuthSession::Password), |context| {
-                    context.create_primary(hierarchy, template.clone(), None, None, None, None)
-                })
+) -> Result<Option<Made>, TpmError> {
+    let created = connection.record(What::template(template), |connection| {
+        connection.run(what(salt), "TPM2_CreatePrimary", |context| {
+            context.execute_with_session(Some(AuthSession::Password), |context| {
+                context.create_primary(hierarchy, template.clone(), None, None, None, None)
             })
         })
-        .map_err(|error| match &error {
-            TpmError::Call { error: call, .. }
-                if matches!(call.code.bare(), code::BAD_AUTH | code::AUTH_FAIL) =>
-            {
-                wrong(
-                    salt,
-                    "it has to be made anew, and its hierarchy has a password",
-                    WITHOUT,
-                )
-            }
-            _ => error,
-        })?;
+    });
+    let created = match created {
+        Err(TpmError::Call { error, .. }) if error.code.bare() == code::BAD_AUTH => {
+            return Ok(Some(Made::None(
+                "it has to be made anew, and its hierarchy has a password",
+            )));
+        }
+        created => created?,
+    };
     if public::name(&created.out_public).as_ref() == Some(&salt.name) {
-        return Ok(Some(created.key_handle));
+        return Ok(Some(Made::Key(created.key_handle)));
     }
     connection.flush(created.key_handle)?;
     Ok(None)
