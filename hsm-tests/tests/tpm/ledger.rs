@@ -26,42 +26,44 @@ fn access(folder: &Path) -> Access {
     }
 }
 
-fn key_file(folder: &Path) -> OpenKey {
+fn key_file(folder: &Path, name: &str) -> OpenKey {
     OpenKey {
         key: KeyPlace::File {
-            name: "hub.tss2".into(),
-            contents: fs::read(folder.join("hub.tss2")).unwrap(),
+            name: name.into(),
+            contents: fs::read(folder.join(name)).unwrap(),
         },
         ..request()
     }
 }
 
-/// A TPM with a key in a file and one with an auth value at a handle.
+/// A TPM with a key in a file, one with a policy in a file, and one with an auth value at a handle.
 fn prepare(folder: &Path) -> Swtpm {
     let tpm = Swtpm::at(folder);
     tpm.make_storage_root();
     tpm.make_key("ecc256:null:null", "|noda|sign", "keypin", HANDLE);
-    let task = Task::Generate(GenerateKey {
-        to: Destination::File,
-        parent: Parent::StorageRoot,
-        algorithm: KeyAlgorithm::P256,
-        with_auth: false,
-        counts_towards_lockout: false,
-        policy_pcrs: Vec::new(),
-    });
-    let made = Local::new(access(folder)).perform(&task, &mut Values::none());
-    let Ok(Done::Generated(key)) = made else {
-        panic!("{made:?}");
-    };
-    fs::write(folder.join("hub.tss2"), key.file.unwrap()).unwrap();
+    for (name, policy_pcrs) in [("file", vec![]), ("policy", vec![7])] {
+        let task = Task::Generate(GenerateKey {
+            to: Destination::File,
+            parent: Parent::StorageRoot,
+            algorithm: KeyAlgorithm::P256,
+            with_auth: false,
+            counts_towards_lockout: false,
+            policy_pcrs,
+        });
+        let made = Local::new(access(folder)).perform(&task, &mut Values::none());
+        let Ok(Done::Generated(key)) = made else {
+            panic!("{made:?}");
+        };
+        fs::write(folder.join(name), key.file.unwrap()).unwrap();
+    }
     tpm
 }
 
 /// What a daemon does: it signs until it is killed.
 fn sign_for_ever(folder: &Path, which: &str) {
     let (request, auth) = match which {
-        "file" => (key_file(folder), None),
-        _ => (request(), Some("keypin")),
+        "handle" => (request(), Some("keypin")),
+        name => (key_file(folder, name), None),
     };
     let mut opened = open(&access(folder), &request, auth).unwrap();
     println!("open");
@@ -139,11 +141,11 @@ fn sessions_are_removed_as_well() {
         }
         let tpm = prepare(folder);
         // As many as would fill it, and one more.
-        for _ in 0..4 {
-            killed_after("handle", 3);
+        for which in ["handle", "policy", "handle", "policy"] {
+            killed_after(which, 3);
             assert_eq!(tpm.left().loaded_sessions.len(), 1);
         }
-        let mut opened = open(&access(folder), &key_file(folder), None).unwrap();
+        let mut opened = open(&access(folder), &key_file(folder, "file"), None).unwrap();
         signs(&mut opened.signer, Scheme::EcdsaSha256);
         drop(opened);
         tpm.assert_nothing_left();
@@ -158,7 +160,7 @@ fn one_that_is_killed_while_it_signs_leaves_nothing_for_good() {
             return sign_for_ever(folder, &which);
         }
         let tpm = prepare(folder);
-        for which in ["file", "handle"] {
+        for which in ["file", "policy", "handle"] {
             // Wherever it is just then.
             for _ in 0..5 {
                 let mut child = signing(which);
@@ -188,7 +190,7 @@ fn after_a_reset_of_the_tpm_there_is_nothing_to_look_for() {
         tpm.restart();
         tpm.tool("createprimary -Q -C o -G rsa2048 -c other.ctx");
         let others = tpm.left();
-        let file = key_file(folder);
+        let file = key_file(folder, "file");
         let (opened, commands) = tpm.commands_of(|| open(&access(folder), &file, None));
         signs(&mut opened.unwrap().signer, Scheme::EcdsaSha256);
         assert!(!commands.iter().any(|command| command == "FlushContext"));

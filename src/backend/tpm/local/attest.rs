@@ -9,7 +9,6 @@ use std::string::String;
 use std::vec::Vec;
 
 use sha2::{Digest as _, Sha256};
-use tss_esapi::Error;
 use tss_esapi::attributes::ObjectAttributesBuilder;
 use tss_esapi::constants::SessionType;
 use tss_esapi::handles::{AuthHandle, KeyHandle, SessionHandle};
@@ -23,12 +22,14 @@ use tss_esapi::structures::{
     SignatureScheme, SymmetricDefinition, SymmetricDefinitionObject,
 };
 use tss_esapi::traits::Marshall;
+use tss_esapi::{Error, WrapperErrorKind};
 
 use super::auth::{Subject, authorise};
 use super::connection::Connection;
 use super::ek::{self, LoadedEk, with_ek};
 use super::hierarchy::Hierarchy;
 use super::key::LoadedKey;
+use super::ledger::What;
 use super::{public, session};
 use crate::backend::attestation::{Answer, Challenge, Request, nonce};
 use crate::backend::secret::Secret;
@@ -134,15 +135,12 @@ fn with_ak<T>(
     something: impl FnOnce(&mut Connection, &mut dyn Operator, &Ak) -> Result<T, TpmError>,
 ) -> Result<T, TpmError> {
     let template = ak_template().map_err(|error| unsupported(AK, &error))?;
-    let made = Hierarchy::endorsement().run(
-        connection,
-        operator,
-        AK,
-        "TPM2_CreatePrimary",
-        |context| {
-            context.create_primary(Seed::Endorsement, template.clone(), None, None, None, None)
-        },
-    )?;
+    let made = connection.record(What::template(&template), |connection| {
+        Hierarchy::endorsement().run(connection, operator, AK, "TPM2_CreatePrimary", |context| {
+            let template = template.clone();
+            context.create_primary(Seed::Endorsement, template, None, None, None, None)
+        })
+    })?;
     connection.while_loaded(made.key_handle, |connection| {
         let name = connection.run(AK, "Esys_TR_GetName", |context| {
             context.tr_get_name(made.key_handle.into())
@@ -274,11 +272,15 @@ fn with_policy_a<T>(
     something: impl FnOnce(&mut Connection, PolicySession) -> Result<T, TpmError>,
 ) -> Result<T, TpmError> {
     let what = "the endorsement key";
-    let session = connection.run(what, "TPM2_StartAuthSession", |context| {
-        let (symmetric, hash) = (SymmetricDefinition::AES_128_CFB, HashingAlgorithm::Sha256);
-        context.start_auth_session(None, None, None, SessionType::Policy, symmetric, hash)
+    let session = connection.record(What::Session, |connection| {
+        connection.run(what, "TPM2_StartAuthSession", |context| {
+            let (symmetric, hash) = (SymmetricDefinition::AES_128_CFB, HashingAlgorithm::Sha256);
+            context
+                .start_auth_session(None, None, None, SessionType::Policy, symmetric, hash)?
+                .ok_or(Error::WrapperError(WrapperErrorKind::WrongValueFromTpm))
+        })
     })?;
-    let Some(AuthSession::PolicySession(session)) = session else {
+    let AuthSession::PolicySession(session) = session else {
         return Err(TpmError::Unsupported {
             what: "policies".into(),
             remedy: String::new(),
