@@ -4,11 +4,14 @@ use std::fs;
 
 use hsm_tests::Swtpm;
 use keystead::backend::tpm::{
-    AuthProblem, EkTemplate, EndorsementKey, Local, Object, TpmError, endorsement_key,
+    AuthProblem, EkTemplate, EndorsementKey, Local, Object, OpenKey, SaltKey, TpmError,
+    endorsement_key,
 };
+use keystead::core::key::Scheme;
 use keystead::core::x509::{Certificate, PublicKeyInfo};
 
 use crate::operator::Values;
+use crate::support::*;
 
 fn ek(tpm: &Swtpm, template: Option<EkTemplate>) -> Result<EndorsementKey, TpmError> {
     endorsement_key(&mut Local::new(tpm.access()), template, &mut Values::none())
@@ -140,4 +143,32 @@ fn the_endorsement_hierarchy_may_have_a_password() {
     with(&mut Values::none().and(Object::Endorsement, "secret")).unwrap();
     with(&mut Values::typed(&["wrong", "secret"])).unwrap();
     tpm.assert_nothing_left();
+}
+
+#[test]
+fn sessions_are_salted_to_it() {
+    let tpm = Swtpm::certified();
+    tpm.make_storage_root();
+    tpm.make_key("ecc256:null:null", "|noda|sign", "keypin", HANDLE);
+    for template in [EkTemplate::H3, EkTemplate::L1] {
+        let EndorsementKey {
+            handle, mut name, ..
+        } = ek(&tpm, Some(template)).unwrap();
+        let salted = |name: &[u8]| OpenKey {
+            salt: Some(SaltKey {
+                handle,
+                name: name.to_vec(),
+            }),
+            ..request()
+        };
+        let mut opened = open(&tpm.access(), &salted(&name), Some("keypin")).unwrap();
+        signs(&mut opened.signer, Scheme::EcdsaSha256);
+        drop(opened);
+        // Another TPM's, or nobody's.
+        name[7] ^= 1;
+        let mut opened = open(&tpm.access(), &salted(&name), Some("keypin")).unwrap();
+        sign(&mut opened.signer, Scheme::EcdsaSha256).unwrap_err();
+        drop(opened);
+        tpm.assert_nothing_left();
+    }
 }
