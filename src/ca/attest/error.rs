@@ -9,6 +9,7 @@ use crate::backend::attestation::EndorsementError;
 use crate::backend::signature::VerifyError;
 use crate::core::text::Hex;
 use crate::core::time::UnixTime;
+use crate::host::pkix::name_text;
 
 /// Why a key is not proven to be in a TPM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +90,15 @@ impl fmt::Display for AttestError {
             Self::PublicArea { key, reason } => {
                 write!(f, "the {key}'s public area cannot be read: {reason}")
             }
-            Self::Endorsement(error) => error.fmt(f),
+            Self::Endorsement(error) => {
+                error.fmt(f)?;
+                match error {
+                    EndorsementError::Path(path) => {
+                        write!(f, " (issuer: {})", name_text(&path.issuer))
+                    }
+                    _ => Ok(()),
+                }
+            }
             Self::EndorsementKey(reason) => write!(f, "the endorsement key does not serve: {reason}"),
             Self::Lacks(key, attribute) => write!(
                 f,

@@ -102,6 +102,33 @@ fn a_certificate_is_issued_once_for_a_key_in_a_tpm() {
 }
 
 #[test]
+fn keys_in_files_are_proven_with_and_without_an_auth_value_also_those_with_a_policy() {
+    let hub = Hub::new();
+    for (name, more) in [
+        ("bare", ""),
+        ("auth", " --new-auth new.auth"),
+        ("policy", " --policy-pcr 7"),
+    ] {
+        let key = hub.done(&format!("key generate tpm:file={name}.tss2{more}"));
+        let key = key.trim();
+        hub.done(&format!(
+            "cert request {key} --subject CN={name} --out {name}.csr"
+        ));
+        hub.done(&format!("key attest {key} --request --out {name}.request"));
+        hub.done(&format!(
+            "ca challenge {name}.request --ek-roots makers.pem --out {name}.challenge"
+        ));
+        hub.done(&format!(
+            "key attest {key} --answer {name}.challenge --out {name}.answer"
+        ));
+        hub.done(&format!(
+            "ca issue --csr {name}.csr --attested {name}.answer --ek-roots makers.pem --cert {name}.pem"
+        ));
+    }
+    hub.0.assert_nothing_left();
+}
+
+#[test]
 fn another_request_gets_nothing() {
     let hub = Hub::new();
     hub.request();
@@ -121,6 +148,7 @@ fn another_request_gets_nothing() {
     fs::copy(stranger.ek_root(), hub.folder().join("strangers.pem")).unwrap();
     let error = hub.fails(3, &ISSUE.replace("makers.pem", "strangers.pem"));
     assert!(error.contains("no root that was given issued"), "{error}");
+    assert!(error.contains("issuer: CN=swtpm-localca"), "{error}");
     assert!(error.contains("the maker publishes them"), "{error}");
     hub.done(ISSUE);
 }
