@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use keystead::backend::pkcs11::{Notice, Operator, PinRequest, PinRole};
 use keystead::backend::secret::{Secret, SecretError};
+use keystead::backend::tpm;
 
 use crate::softhsm::{PIN, SO_PIN};
 
@@ -107,5 +108,27 @@ impl Operator for Person {
 
     fn notify(&mut self, notice: &Notice) {
         self.memory(|memory| memory.told.push(notice.clone()));
+    }
+}
+
+/// An auth value of a TPM's key that is stored somewhere; or none. Nothing else has one.
+#[derive(Clone)]
+pub struct StoredAuth(pub Option<String>);
+
+impl StoredAuth {
+    /// An empty one is none.
+    pub fn new(auth: &str) -> Self {
+        Self((!auth.is_empty()).then(|| auth.to_owned()))
+    }
+}
+
+impl tpm::Operator for StoredAuth {
+    fn auth(&mut self, request: &tpm::AuthRequest) -> Result<Option<Secret>, SecretError> {
+        let auth = self.0.as_ref().filter(|_| request.of == tpm::Object::Key);
+        Ok(auth.map(|auth| Secret::new(auth.clone().into_bytes())))
+    }
+
+    fn is_person(&self) -> bool {
+        false
     }
 }

@@ -1,7 +1,8 @@
 //! swtpm: a TPM 2.0 in software, for each test one of its own, and what tpm2-tools put into it.
 //!
-//! It serves one connection at a time: who comes second waits until the first has gone. Where several
-//! are wanted at once there is [`ResourceManager`].
+//! It has three places for keys and three for sessions, and libtss2 takes a connection for each command:
+//! who uses it at the same time gets in each other's way, as with `/dev/tpm0`. Where several are wanted at
+//! once there is [`ResourceManager`].
 
 mod commands;
 mod maker;
@@ -164,8 +165,7 @@ impl Swtpm {
             .env("TSS2_LOG", "all+none")
     }
 
-    /// Runs one of tpm2-tools: its name without `tpm2_`, and its arguments, in one line. Nothing else may
-    /// have a connection meanwhile.
+    /// Runs one of tpm2-tools: its name without `tpm2_`, and its arguments, in one line.
     #[track_caller]
     pub fn tool(&self, line: &str) -> String {
         self.try_tool(line).success()
@@ -200,12 +200,17 @@ impl Swtpm {
     }
 
     /// Makes a key under it: its algorithm, its attributes beside the usual ones (or none), its auth
-    /// value, and the handle for it.
+    /// value (or none), and the handle for it. Its public part is in `k.pub` then, its private one in
+    /// `k.priv`.
     #[track_caller]
     pub fn make_key(&self, algorithm: &str, more: &str, auth: &str, handle: u32) {
         let attributes = format!("fixedtpm|fixedparent|sensitivedataorigin|userwithauth{more}");
+        let auth = match auth {
+            "" => String::new(),
+            auth => format!(" -p {auth}"),
+        };
         self.tool(&format!(
-            "create -Q -C 0x81000001 -G {algorithm} -a {attributes} -p {auth} -u k.pub -r k.priv"
+            "create -Q -C 0x81000001 -G {algorithm} -a {attributes} -u k.pub -r k.priv{auth}"
         ));
         self.persist(handle);
     }

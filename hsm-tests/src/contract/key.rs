@@ -84,10 +84,15 @@ pub const EC: [Scheme; 3] = [
     Scheme::EcdsaSha512,
 ];
 
-/// Whether OpenSSL takes a signature for one by the private key in a file.
+/// Whether OpenSSL takes a signature for one by the key in a file (PEM), private or public.
 #[track_caller]
 pub fn verify(folder: &Path, key: &Path, scheme: Scheme, message: &[u8], signature: &[u8]) {
-    verify_by(folder, &["-prverify"], key, scheme, message, signature);
+    let pem = fs::read_to_string(key).expect("the test's folder can be read");
+    let how = match pem.starts_with("-----BEGIN PUBLIC KEY") {
+        true => "-verify",
+        false => "-prverify",
+    };
+    verify_by(folder, &[how], key, scheme, message, signature);
 }
 
 /// The same with the words that tell OpenSSL what kind of file the key is.

@@ -19,8 +19,9 @@ pub trait Workshop {
     /// Makes a key, and gives the public one, a DER `SubjectPublicKeyInfo`.
     fn make(&mut self, kind: Kind) -> Vec<u8>;
 
-    /// Opens the key of a kind that was made, in every way that leads to it; its certificate is known.
-    fn open(&mut self, kind: Kind, certificate: &[u8]) -> Vec<BoxedSigner>;
+    /// Opens the key of a kind that was made, in every way that leads to it, and hands it on each time.
+    /// Its certificate (DER) is known.
+    fn open(&mut self, kind: Kind, certificate: &[u8], hand_on: &mut dyn FnMut(BoxedSigner));
 }
 
 const MESSAGE: &[u8] = b"what is to be signed";
@@ -41,7 +42,7 @@ pub fn every_kind(workshop: &mut dyn Workshop, folder: &Path) {
         let certificate = authority.certify(&template, &made);
         let certificate = certificate.expect("the key is one that is certified");
 
-        for mut signer in workshop.open(kind, &certificate) {
+        workshop.open(kind, &certificate, &mut |mut signer| {
             assert_eq!(signer.public_key(), made, "{kind}");
             let scheme = signer.key().roles_anywhere_scheme();
             let mut signature = [0; 512];
@@ -51,6 +52,6 @@ pub fn every_kind(workshop: &mut dyn Workshop, folder: &Path) {
             let how = ["-keyform", "DER", "-verify"];
             let signature = &signature[..len];
             key::verify_by(folder, &how, &public_key, scheme, MESSAGE, signature);
-        }
+        });
     }
 }

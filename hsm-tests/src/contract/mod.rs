@@ -13,6 +13,7 @@ mod p11_kit;
 mod piv;
 mod softhsm;
 mod token;
+mod tpm;
 
 use std::path::Path;
 
@@ -26,6 +27,10 @@ pub use self::nss::Nss;
 pub use self::p11_kit::{Client, Proxy};
 pub use self::piv::{OpenSc, Ykcs11, Ykcs11InSigner};
 pub use self::softhsm::{Direct, InSigner};
+pub use self::tpm::{
+    TpmFile, TpmFileAlone, TpmFileInSigner, TpmFileInSignerAlone, TpmFileWithAuth, TpmHandle,
+    TpmHandleAlone, TpmHandleInSigner, TpmHandleThatCounts, TpmHandleWithAuth,
+};
 use crate::alone::{Surroundings, alone_as, my_part};
 
 /// A device with keys in it.
@@ -45,7 +50,8 @@ pub trait Bench: Sized + Sync {
     /// The one in the test's folder, as another process of the test finds it.
     fn again(folder: &Path) -> Self;
 
-    /// Puts a private key (PKCS#8, PEM) into it.
+    /// Puts a private key (PKCS#8, PEM) into it. Where its keys cannot come from outside, makes one in it,
+    /// and has the public key (PEM) in that file.
     ///
     /// # Errors
     /// Why the device takes none of the kind.

@@ -9,7 +9,6 @@ use keystead::backend::pkcs11::{
     Access, GenerateKey, KeyAlgorithm, Leaf, Local, OpenKey, OpenedKey, PinRole, StoreCertificate,
     Tokens, Uri,
 };
-use keystead::core::key::Signer as _;
 
 use super::{Kind, Refusal, Workshop};
 use crate::operator::Stored;
@@ -121,7 +120,7 @@ impl Workshop for TokenWorkshop {
     }
 
     /// By the key's URI, and by its certificate's.
-    fn open(&mut self, kind: Kind, certificate: &[u8]) -> Vec<BoxedSigner> {
+    fn open(&mut self, kind: Kind, certificate: &[u8], hand_on: &mut dyn FnMut(BoxedSigner)) {
         let label = kind.label();
         let key = self.made[label].clone();
         let store = StoreCertificate {
@@ -137,8 +136,7 @@ impl Workshop for TokenWorkshop {
         // Others of the token may follow.
         let leaf = by_certificate.certificates.first();
         assert!(leaf.is_some_and(|leaf| leaf == certificate), "{label}");
-        let public_key = by_key.signer.public_key();
-        assert_eq!(by_certificate.signer.public_key(), public_key, "{label}");
-        vec![by_key.signer, by_certificate.signer]
+        hand_on(by_key.signer);
+        hand_on(by_certificate.signer);
     }
 }

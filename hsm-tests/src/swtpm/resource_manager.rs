@@ -15,7 +15,7 @@ const BUS: &str = "DBUS_SESSION_BUS_ADDRESS";
 /// The name that tpm2-abrmd has on the bus.
 const NAME: &str = "com.intel.tss2.Tabrmd";
 
-/// A resource manager. It has the TPM's one connection.
+/// A resource manager. Nobody else may use its TPM.
 pub struct ResourceManager {
     folder: PathBuf,
     /// The TPM's.
@@ -79,7 +79,8 @@ impl ResourceManager {
         assert!(self.broker.is_none(), "it runs");
         let mut command = program::command("tpm2-abrmd");
         self.configure(&mut command);
-        command.args(["--allow-root", "--session"]);
+        // What it had in the TPM when it was killed, nobody knows any more.
+        command.args(["--allow-root", "--session", "--flush-all"]);
         let mut broker = started(command.arg(format!("--tcti={}", self.tcti)));
         await_that("tpm2-abrmd", || {
             let ended = broker.try_wait().expect("a child can be waited for");

@@ -276,6 +276,7 @@ documents! {
     isolation "docs/isolation.md"
     pkcs11 "docs/pkcs11.md"
     sandbox "docs/sandbox.md"
+    tpm "docs/tpm.md"
 }
 
 const ATTESTATION: &str = "docs/attestation.md";
