@@ -1,7 +1,9 @@
 //! `keystead key generate tpm:…` and `keystead tpm status`.
 
+use std::fs;
+
 use hsm_tests::lab::json;
-use hsm_tests::run;
+use hsm_tests::{Swtpm, run};
 
 use crate::desk::{AUTH, Desk};
 
@@ -165,4 +167,46 @@ fn a_key_that_counts_towards_lockout_warns_of_it() {
         signed.stderr
     );
     signed.success();
+}
+
+#[test]
+fn sessions_are_salted_to_an_endorsement_key_that_its_maker_vouches_for() {
+    let desk = Desk {
+        tpm: Swtpm::certified(),
+    };
+    let shown = desk.done("tpm ek");
+    assert!(
+        shown.contains("proven       no: --ek-roots FILE"),
+        "{shown}"
+    );
+    assert!(!shown.contains("salt-name"), "{shown}");
+    let makers = [desk.tpm.ek_root(), desk.tpm.ek_issuer()];
+    let makers = makers.map(|path| fs::read_to_string(path).unwrap());
+    desk.write("makers.pem", &makers.concat());
+    let shown = desk.done("tpm ek --ek-roots makers.pem");
+    let salt = shown
+        .lines()
+        .find_map(|line| line.strip_prefix("salt         "));
+    let salt = salt.unwrap_or_else(|| panic!("{shown}"));
+    assert!(
+        salt.starts_with("salt-handle=0x81010016;salt-name=000c"),
+        "{salt}"
+    );
+    let key = generate(&desk, "tpm:file=hub.tss2 --new-auth auth");
+    let (key, _) = key.split_once(";salt-handle=").unwrap();
+    desk.certify(&format!("{key};{salt}"), "hub");
+    // A key of that name is not at that handle: it is an error, and no session without salt.
+    let other = salt.replace("salt-name=000c", "salt-name=000cff");
+    let other = &other[..other.len() - 2];
+    let error = desk.fails(3, &format!("sign-string --key {key};{other}"));
+    assert!(
+        error.contains("has not the name that was recorded"),
+        "{error}"
+    );
+    // Nobody vouches for it.
+    let error = desk.fails(3, "tpm ek --ek-roots ca/root.pem");
+    assert!(
+        error.contains("the endorsement key EC P-384 (H-3): "),
+        "{error}"
+    );
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 
 use hsm_tests::lab::{json, restrict};
 use hsm_tests::{Finished, Swtpm, program, run};
@@ -56,13 +57,18 @@ impl Desk {
     }
 
     pub fn keystead_with(&self, line: &str, variables: &[(&str, &str)]) -> Finished {
+        run(self.command(line).envs(variables.iter().copied()))
+    }
+
+    /// The program, ready to run with words that are separated by blanks.
+    pub fn command(&self, line: &str) -> Command {
         let mut command = self.tpm.command(program::keystead());
         command
             .env("HOME", self.tpm.folder())
             // A machine's own TPM is not meant.
             .env("KEYSTEAD_TCTI", self.tpm.tcti())
-            .envs(variables.iter().copied());
-        run(command.args(line.split(' ').filter(|word| !word.is_empty())))
+            .args(line.split(' ').filter(|word| !word.is_empty()));
+        command
     }
 
     /// The same for what succeeds without a warning; gives its standard output.

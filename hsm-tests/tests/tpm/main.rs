@@ -3,6 +3,7 @@
 mod attest;
 mod auth;
 mod cli;
+mod cli_auth;
 mod cli_keys;
 mod contract;
 mod counts;

@@ -2,16 +2,13 @@
 
 use std::format;
 use std::path::PathBuf;
-use std::string::String;
 use std::vec::Vec;
 
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 
-use super::error;
+use super::{ek, error};
 use crate::backend::attestation::Challenge;
-use crate::backend::tpm::{
-    AttestAnswer, AttestRequest, EkTemplate, OpenKey, attest_answer, attest_request,
-};
+use crate::backend::tpm::{AttestAnswer, AttestRequest, OpenKey, attest_answer, attest_request};
 use crate::cli::context::{self, Context};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::new_file;
@@ -23,7 +20,6 @@ use crate::host::files::Access;
 const REQUEST: &str = "request";
 const ANSWER: &str = "answer";
 const OUT: &str = "out";
-const EK: &str = "ek";
 
 const DETAILS: &str = "\
 --request writes what the authority has to see: the certificate of the TPM's endorsement key, an attestation \
@@ -58,12 +54,7 @@ pub fn command() -> Command {
         )
         .group(ArgGroup::new("step").args([REQUEST, ANSWER]).required(true))
         .arg(
-            Arg::new(EK)
-                .long(EK)
-                .value_name("KIND")
-                .value_parser(EK_KINDS.map(|(name, _)| name))
-                .conflicts_with(ANSWER)
-                .help("By this endorsement key [default: the first that has a certificate, EC before RSA]"),
+            ek::kind_argument().conflicts_with(ANSWER),
         )
         .arg(
             Arg::new(OUT)
@@ -75,18 +66,6 @@ pub fn command() -> Command {
         );
     subject_key::flags(command)
 }
-
-/// The endorsement keys, by what is different about them for people.
-const EK_KINDS: [(&str, EkTemplate); 8] = [
-    ("ec-p256", EkTemplate::L2),
-    ("rsa-2048", EkTemplate::L1),
-    ("ec-p256-high", EkTemplate::H2),
-    ("rsa-2048-high", EkTemplate::H1),
-    ("ec-p384", EkTemplate::H3),
-    ("ec-p521", EkTemplate::H4),
-    ("rsa-3072", EkTemplate::H6),
-    ("rsa-4096", EkTemplate::H7),
-];
 
 /// Runs the command.
 ///
@@ -117,13 +96,9 @@ pub fn run(matches: &ArgMatches, context: &Context<'_>) -> Result<(), CliError> 
     let mut device = key.plan.tpm.device(Some(place), context)?;
     let (text, next) = match challenge {
         None => {
-            let kind = matches.get_one::<String>(EK);
             let request = AttestRequest {
                 key: open,
-                ek: kind.and_then(|kind| {
-                    let mut kinds = EK_KINDS.iter();
-                    kinds.find(|(name, _)| name == kind).map(|(_, ek)| *ek)
-                }),
+                ek: ek::kind(matches),
             };
             let shown = attest_request(&mut *device, &request, &mut operator)
                 .map_err(|failed| error(&failed))?;

@@ -7,7 +7,7 @@ use std::string::String;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{error, report};
+use super::{ek, error, report};
 use crate::backend::tpm;
 use crate::cli::context::{self, Context};
 use crate::cli::error::CliError;
@@ -18,7 +18,7 @@ use crate::cli::{flags, parse};
 use crate::host::config::Setting;
 
 /// One line about it.
-pub const ABOUT: &str = "Show what a TPM is, and what is in it (tpm status)";
+pub const ABOUT: &str = "Show what a TPM is, and what is in it (tpm status, tpm ek)";
 
 const DETAILS: &str = "\
 The TPM is that of --key (or of the identity's key), or of --tcti, else the usual one: /dev/tpmrm0, what TPM2TOOLS_TCTI or \
@@ -53,13 +53,17 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
     let command = Command::new("tpm")
         .about(ABOUT)
         .subcommand_required(true)
-        .subcommand(flags::common(status, &SETTINGS));
+        .subcommand(flags::common(status, &SETTINGS))
+        .subcommand(flags::common(ek::command(), &SETTINGS));
     let Some(matches) = parse::matches(command, arguments)? else {
         return Ok(ExitCode::SUCCESS);
     };
-    if let Some(("status", matches)) = matches.subcommand() {
-        context::print(status_text(matches, context)?.as_bytes())?;
-    }
+    let text = match matches.subcommand() {
+        Some(("status", matches)) => status_text(matches, context)?,
+        Some(("ek", matches)) => ek::text(matches, context)?,
+        _ => String::new(),
+    };
+    context::print(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 

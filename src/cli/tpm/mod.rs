@@ -2,6 +2,7 @@
 
 pub mod attest;
 pub mod command;
+mod ek;
 pub mod generate;
 pub mod identity;
 mod operator;
