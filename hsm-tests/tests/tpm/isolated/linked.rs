@@ -1,15 +1,9 @@
 //! libtss2 is linked into `keystead-signer`, and into it alone.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::time::Duration;
 
 use hsm_tests::{program, run};
-use keystead::backend::isolated::{Environment, IsolatedTpm, Starter};
-use keystead::backend::tpm::{Access, Device as _, Task};
-
-use super::Stored;
 
 /// The libraries that a program has loaded when it starts.
 fn needed(program: &Path) -> Vec<String> {
@@ -47,22 +41,12 @@ fn without_libtss2_keystead_starts_and_says_what_is_missing() {
     assert_eq!(refused.code, Some(127), "{}", refused.stderr);
     run(without(&program::keystead()).arg("version")).success();
 
-    let signer = folder.path().join("keystead-signer");
-    let script = format!(
-        "#!/bin/sh\nLD_LIBRARY_PATH={} exec {} \"$@\"\n",
-        folder.path().display(),
-        program::keystead_signer().display()
-    );
-    fs::write(&signer, script).unwrap();
-    fs::set_permissions(&signer, fs::Permissions::from_mode(0o755)).unwrap();
-    let access = Access {
-        tcti: "device:/dev/tpmrm0".into(),
-        state: None,
-        plain_auth: false,
-        timeout: Duration::from_secs(30),
-    };
-    let mut tpm = IsolatedTpm::new(Starter::direct(signer, Environment::default()), access);
-    let error = tpm.perform(&Task::Status, &mut Stored).unwrap_err();
-    let error = error.to_string();
-    assert!(error.contains("libtss2-esys"), "{error}");
+    // A signer that it starts, which inherits the environment, does not.
+    let mut status = without(&program::keystead());
+    let status = run(status.args(["tpm", "status", "--tcti", "device:/dev/tpmrm0"]));
+    assert_ne!(status.code, Some(0));
+    assert_eq!(status.stdout, "");
+    for said in ["keystead-signer", "libtss2-esys", "Debian"] {
+        assert!(status.stderr.contains(said), "{}", status.stderr);
+    }
 }
