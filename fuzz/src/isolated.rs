@@ -30,7 +30,7 @@ fn serve(input: OwnedFd, output: OwnedFd) -> Result<(), ChannelError> {
 
 /// What a worker hears after the greeting.
 pub fn isolated_request(data: &[u8]) {
-    if let Err(error) = serve(saying(data), nothing()) {
+    if let Err(error) = serve(saying(&GREETING, data), nothing()) {
         assert!(!error.to_string().is_empty());
     }
 }
@@ -39,7 +39,7 @@ pub fn isolated_request(data: &[u8]) {
 /// is.
 pub fn isolated_answer(data: &[u8]) {
     let data = data.to_vec();
-    let starter = Starter::from_fn(move || Ok((saying(&data), nothing())));
+    let starter = Starter::from_fn(move || Ok((saying(&GREETING, &data), nothing())));
     let access = Access {
         module: "module.so".into(),
         state: None,
@@ -69,18 +69,18 @@ pub fn isolated_answer(data: &[u8]) {
     }
 }
 
-/// A pipe in which the greeting and these bytes are, and then its end. What a pipe does not hold is cut
+/// A pipe in which a greeting and these bytes are, and then its end. What a pipe does not hold is cut
 /// off.
-fn saying(data: &[u8]) -> OwnedFd {
+pub fn saying(greeting: &[u8], data: &[u8]) -> OwnedFd {
     const ROOM: usize = 60_000;
     let (said, mut output) = io::pipe().expect("there are pipes");
-    let said_first = [&GREETING[..], &data[..data.len().min(ROOM)]].concat();
+    let said_first = [greeting, &data[..data.len().min(ROOM)]].concat();
     output.write_all(&said_first).expect("a pipe holds 64 KiB");
     said.into()
 }
 
 /// Nothing to read, and what is written is lost.
-fn nothing() -> OwnedFd {
+pub fn nothing() -> OwnedFd {
     let both = File::options().read(true).write(true).open("/dev/null");
     both.expect("/dev/null can be opened").into()
 }
@@ -204,7 +204,7 @@ impl Signer for Key {
 }
 
 /// P-256's generator as a `SubjectPublicKeyInfo`.
-const PUBLIC_KEY: &[u8] = &[
+pub const PUBLIC_KEY: &[u8] = &[
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
     0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04, 0x6b, 0x17, 0xd1, 0xf2, 0xe1,
     0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6, 0xe5, 0x63, 0xa4, 0x40, 0xf2, 0x77, 0x03, 0x7d, 0x81, 0x2d,

@@ -3,6 +3,8 @@
 //! and run the seeds through it.
 
 mod isolated;
+#[cfg(feature = "tpm")]
+mod isolated_tpm;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -41,6 +43,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("http_answer", http_answer),
     ("isolated_answer", isolated_answer),
     ("isolated_request", isolated_request),
+    ("isolated_tpm_answer", isolated_tpm_answer),
+    ("isolated_tpm_request", isolated_tpm_request),
     ("pem", pem),
     ("pkcs12", pkcs12),
     ("policy", policy),
@@ -294,6 +298,26 @@ pub fn subject(data: &[u8]) {
     if let Ok(subject) = text.parse::<Subject>() {
         assert_eq!(subject.to_string().parse(), Ok(subject));
     }
+}
+
+/// What a client that uses a TPM hears after the greeting.
+#[cfg_attr(
+    not(feature = "tpm"),
+    expect(unused_variables, reason = "it is not built in")
+)]
+pub fn isolated_tpm_answer(data: &[u8]) {
+    #[cfg(feature = "tpm")]
+    isolated_tpm::answer(data);
+}
+
+/// What a worker with a TPM hears after the greeting.
+#[cfg_attr(
+    not(feature = "tpm"),
+    expect(unused_variables, reason = "it is not built in")
+)]
+pub fn isolated_tpm_request(data: &[u8]) {
+    #[cfg(feature = "tpm")]
+    isolated_tpm::request(data);
 }
 
 /// A `TSS2 PRIVATE KEY` file.
