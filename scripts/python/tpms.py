@@ -68,6 +68,7 @@ class Tpm:
             self.tool(f"create -Q -C {PARENT:#x} -G {algorithm} -a {SIGNING} -u k.pub -r k.priv" + (f" -p {auth}" if auth else ""))
             self.tool(f"load -Q -C {PARENT:#x} -u k.pub -r k.priv -c k.ctx")
             self.persist("k.ctx", handle)
+            self.certify(handle, auth)
         self.salt = f";salt-handle={PARENT:#x};salt-name={salt}"
         self.files = {parent: self.make_file(parent, options) for parent, options in (("persistent", [f"parent:{PARENT:#x}"]), ("hierarchy", []))}
 
@@ -91,6 +92,15 @@ class Tpm:
             arguments += ["-pkeyopt", option]
         self.run(*arguments, "-out", str(file), TPM2OPENSSL_TCTI=self.tcti)
         return file
+
+    def certify(self, handle, auth):
+        """Makes a certificate for the key at a handle, signed by itself."""
+        arguments = ["openssl", "req", "-provider", "tpm2", "-provider", "default", "-propquery", "?provider=tpm2"]
+        arguments += ["-new", "-x509", "-subj", "/CN=bench", "-key", f"handle:{handle:#x}", "-passin", f"pass:{auth}"]
+        self.run(*arguments, "-outform", "DER", "-out", str(self.certificate(handle)), TPM2OPENSSL_TCTI=self.tcti)
+
+    def certificate(self, handle):
+        return self.folder / f"{handle:x}.der"
 
     def import_device_key(self, key_file):
         """A private key out of a file, as the key of credential-process."""
@@ -132,7 +142,9 @@ class Signing:
     """One way to sign, ready for its next round. The first signature is made already."""
 
     def __init__(self, program, tpm, way, key, auth, kind):
-        arguments = [program, way, tpm.tcti, key, auth, kind, tpm.state]
+        handle = re.match("tpm:handle=0x([0-9a-f]+)", key)
+        certificate = tpm.certificate(int(handle[1], 16)) if handle else ""
+        arguments = [program, way, tpm.tcti, key, auth, kind, tpm.state, certificate]
         self.process = subprocess.Popen(arguments, env=tpm.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout.readline() == "0\n", f"{way} does not sign with {key}"
         self.clocks = [cpu_clock(pid) for pid in family(self.process.pid)]
@@ -159,7 +171,7 @@ def counts(program, tpm):
     kinds = {
         "handle, no auth value": ("isolated", handle, "", "2 commands"),
         "handle, plain auth value": ("isolated plain", with_auth, AUTH, "2 commands"),
-        "handle, salted session": ("isolated", with_auth + tpm.salt, AUTH, "2, a session, 1 ReadPublic"),
+        "handle, salted session": ("isolated", with_auth + tpm.salt, AUTH, "2, a session, the salt key"),
         "file, persistent parent": ("isolated", f"tpm:file={tpm.files['persistent']}", "", "3 and flushes"),
         "file, hierarchy": ("isolated", f"tpm:file={tpm.files['hierarchy']}", "", "4 and flushes"),
     }

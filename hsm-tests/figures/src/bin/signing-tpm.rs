@@ -1,7 +1,7 @@
-//! Signs with a key in a TPM as often as it is told: `signing-tpm WAY TCTI KEY AUTH KIND FOLDER`. KEY is a
-//! `tpm:` URI; AUTH is its auth value, which may be empty. For each number on standard input it makes as
-//! many signatures, and says on standard output how many nanoseconds that took. FOLDER is for what keystead
-//! remembers.
+//! Signs with a key in a TPM as often as it is told: `signing-tpm WAY TCTI KEY AUTH KIND FOLDER CERTIFICATE`.
+//! KEY is a `tpm:` URI; AUTH is its auth value, which may be empty. For each number on standard input it makes
+//! as many signatures, and says on standard output how many nanoseconds that took. FOLDER is for what keystead
+//! remembers; CERTIFICATE is a file, DER, or empty.
 
 use std::env;
 use std::fs;
@@ -45,10 +45,24 @@ impl Operator for StoredAuth {
 
 fn main() {
     let arguments: Vec<_> = env::args().skip(1).collect();
-    let [way, tcti, key, auth, kind, folder] = &arguments[..] else {
-        panic!("signing-tpm WAY TCTI KEY AUTH KIND FOLDER");
+    let [way, tcti, key, auth, kind, folder, certificate] = &arguments[..] else {
+        panic!("signing-tpm WAY TCTI KEY AUTH KIND FOLDER CERTIFICATE");
     };
     let key: Uri = key.parse().expect("a URI");
+    let request = OpenKey {
+        key: match &key.key {
+            KeyName::Handle(handle) => KeyPlace::Handle(*handle),
+            KeyName::File(file) => KeyPlace::File {
+                name: file.display().to_string(),
+                contents: fs::read(file).expect("the file can be read"),
+            },
+        },
+        certificates: match certificate.is_empty() {
+            true => Vec::new(),
+            false => vec![fs::read(certificate).expect("the certificate can be read")],
+        },
+        salt: key.salt.clone(),
+    };
     let is_rsa = kind == "rsa";
     let access = |plain_auth| Access {
         tcti: tcti.clone(),
@@ -62,12 +76,12 @@ fn main() {
     };
     match way {
         "straight" => straight(tcti, &key, auth, is_rsa, plain),
-        "in process" => through_keystead(&mut Local::new(access(plain)), &key, auth, is_rsa),
+        "in process" => through_keystead(&mut Local::new(access(plain)), &request, auth, is_rsa),
         "isolated" => {
             let this = env::current_exe().expect("a program knows its own file");
             let starter = Starter::direct(Starter::beside(&this), Environment::default());
             let mut tpm = IsolatedTpm::new(starter, access(plain));
-            through_keystead(&mut tpm, &key, auth, is_rsa);
+            through_keystead(&mut tpm, &request, auth, is_rsa);
         }
         _ => panic!("WAY is straight, in process or isolated, each also with ` plain`"),
     }
@@ -136,19 +150,8 @@ fn no_ticket() -> HashcheckTicket {
     ticket.try_into().expect("a ticket")
 }
 
-fn through_keystead(device: &mut dyn Device, key: &Uri, auth: &str, is_rsa: bool) {
-    let request = OpenKey {
-        key: match &key.key {
-            KeyName::Handle(handle) => KeyPlace::Handle(*handle),
-            KeyName::File(file) => KeyPlace::File {
-                name: file.display().to_string(),
-                contents: fs::read(file).expect("the file can be read"),
-            },
-        },
-        certificates: Vec::new(),
-        salt: key.salt.clone(),
-    };
-    let opened = device.open(&request, Box::new(StoredAuth(auth.to_owned())));
+fn through_keystead(device: &mut dyn Device, request: &OpenKey, auth: &str, is_rsa: bool) {
+    let opened = device.open(request, Box::new(StoredAuth(auth.to_owned())));
     let mut signer = opened.expect("the key can be opened").signer;
     let scheme = match is_rsa {
         true => Scheme::RsaPkcs1Sha256,
