@@ -68,7 +68,7 @@ class Tpm:
             self.tool(f"create -Q -C {PARENT:#x} -G {algorithm} -a {SIGNING} -u k.pub -r k.priv" + (f" -p {auth}" if auth else ""))
             self.tool(f"load -Q -C {PARENT:#x} -u k.pub -r k.priv -c k.ctx")
             self.persist("k.ctx", handle)
-            self.certify(handle, auth)
+            self.certify(handle)
         self.salt = f";salt-handle={PARENT:#x};salt-name={salt}"
         self.files = {parent: self.make_file(parent, options) for parent, options in (("persistent", [f"parent:{PARENT:#x}"]), ("hierarchy", []))}
 
@@ -93,11 +93,12 @@ class Tpm:
         self.run(*arguments, "-out", str(file), TPM2OPENSSL_TCTI=self.tcti)
         return file
 
-    def certify(self, handle, auth):
-        """Makes a certificate for the key at a handle, signed by itself."""
-        arguments = ["openssl", "req", "-provider", "tpm2", "-provider", "default", "-propquery", "?provider=tpm2"]
-        arguments += ["-new", "-x509", "-subj", "/CN=bench", "-key", f"handle:{handle:#x}", "-passin", f"pass:{auth}"]
-        self.run(*arguments, "-outform", "DER", "-out", str(self.certificate(handle)), TPM2OPENSSL_TCTI=self.tcti)
+    def certify(self, handle):
+        """Makes a certificate for the key at a handle, which another key signs."""
+        self.tool(f"readpublic -Q -c {handle:#x} -f pem -o k.pem")
+        self.run("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "group:P-256", "-out", "issuer.key")
+        arguments = ["-new", "-subj", "/CN=bench", "-force_pubkey", "k.pem", "-key", "issuer.key", "-days", "2"]
+        self.run("openssl", "x509", *arguments, "-outform", "DER", "-out", str(self.certificate(handle)))
 
     def certificate(self, handle):
         return self.folder / f"{handle:x}.der"
