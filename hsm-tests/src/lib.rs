@@ -29,5 +29,5 @@ pub use operator::StoredPin;
 pub use piv::Card;
 pub use program::{Finished, keystead, python, run};
 pub use softhsm::SoftHsm;
-pub use swtpm::{ResourceManager, Swtpm};
+pub use swtpm::{Interposer, ResourceManager, Startup, Swtpm};
 pub use tls_server::TlsServer;

@@ -5,6 +5,7 @@
 //! once there is [`ResourceManager`].
 
 mod commands;
+mod interposer;
 mod maker;
 mod port;
 mod resource_manager;
@@ -22,6 +23,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 pub use self::commands::Mark;
+pub use self::interposer::Interposer;
 use self::port::Ports;
 pub use self::resource_manager::ResourceManager;
 pub use self::tools::{Left, Lockout};

@@ -18,6 +18,8 @@ mod make;
 mod operator;
 mod power;
 mod rig;
+mod recovery;
+mod sessions;
 mod signer;
 mod status;
 mod support;

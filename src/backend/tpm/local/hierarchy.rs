@@ -14,6 +14,7 @@ use tss_esapi::{Context, Error, WrapperErrorKind};
 use super::auth::{Subject, authorise};
 use super::connection::Connection;
 use super::ledger::What;
+use super::public;
 use crate::backend::secret::Secret;
 use crate::backend::tpm::device::{Object, Operator};
 use crate::backend::tpm::error::TpmError;
@@ -86,7 +87,15 @@ impl Hierarchy {
                 |context| {
                     let template = template.clone();
                     let made = context.create_primary(hierarchy, template, None, None, None, None);
-                    made.map(|made| made.key_handle)
+                    let made = made?;
+                    let handle = made.key_handle;
+                    // Sessions are salted to the public area that it says it has, and it is known by its name.
+                    let name = context.tr_get_name(handle.into())?;
+                    if public::name(&made.out_public).as_deref() != Some(name.value()) {
+                        context.flush_context(handle.into())?;
+                        return Err(Error::WrapperError(WrapperErrorKind::WrongValueFromTpm));
+                    }
+                    Ok(handle)
                 },
             )
         })

@@ -9,6 +9,7 @@ use tss_esapi::structures::Public;
 
 use super::connection::Connection;
 use super::scheme::Allowed;
+use super::session::Session;
 use super::{load, public, template};
 use crate::backend::tpm::code;
 use crate::backend::tpm::device::{KeyPlace, OpenKey, Operator};
@@ -37,6 +38,10 @@ pub struct LoadedKey {
     pub salt: Option<SaltKey>,
     /// The policy by which it is used; empty, if it is used by its auth value.
     pub policy: Vec<PolicyStep>,
+    /// A salted session, if one was started on the way.
+    pub session: Option<Session>,
+    /// Whether it has an auth value, and a key that sessions are salted to, as far as that is known.
+    pub wants_salted_session: bool,
 }
 
 impl LoadedKey {
@@ -50,13 +55,18 @@ impl LoadedKey {
         operator: &mut dyn Operator,
     ) -> Result<Self, TpmError> {
         let mut key = match &request.key {
-            KeyPlace::Handle(handle) => Self::at(connection, *handle, request)?,
+            KeyPlace::Handle(handle) => Self {
+                wants_salted_session: request.salt.is_some(),
+                ..Self::at(connection, *handle, request)?
+            },
             KeyPlace::File { name, contents } => {
                 let loaded = load::load(connection, name, contents, operator)?;
                 let key = Self::new(name, loaded.handle, loaded.public, loaded.name)?;
                 Self {
+                    wants_salted_session: loaded.salt.is_some() && loaded.wants_session,
                     salt: loaded.salt,
                     policy: loaded.policy,
+                    session: loaded.session,
                     ..key
                 }
             }
@@ -95,6 +105,8 @@ impl LoadedKey {
             allowed,
             salt: None,
             policy: Vec::new(),
+            session: None,
+            wants_salted_session: false,
         })
     }
 

@@ -14,6 +14,7 @@ use super::connection::Connection;
 use super::hierarchy::Hierarchy;
 use super::ledger::What;
 use super::parent::Parent;
+use super::session::Session;
 use super::{import, policy, primary, public};
 use crate::backend::tpm::code;
 use crate::backend::tpm::device::Operator;
@@ -37,6 +38,10 @@ pub struct LoadedFile {
     pub policy: Vec<PolicyStep>,
     /// What sessions can be salted to.
     pub salt: Option<SaltKey>,
+    /// Whether the key is used by an auth value in sessions, as far as the file says.
+    pub wants_session: bool,
+    /// Such a session, salted to the parent while that was in the TPM.
+    pub session: Option<Session>,
 }
 
 /// Loads the key of a file, which is called so. Its parent is not left in the TPM.
@@ -65,6 +70,7 @@ pub fn load(
     if !policy.is_empty() {
         policy::check(connection, called, &public, &policy)?;
     }
+    let wants_session = !file.empty_auth && policy.is_empty() && !connection.access().plain_auth;
     let loaded = Parent::with(
         connection,
         file.parent,
@@ -78,15 +84,22 @@ pub fn load(
                     connection, parent, operator, called, &public, &private, secret,
                 )?,
             };
-            connection.record(What::area(&public), |connection| {
+            let key = connection.record(What::area(&public), |connection| {
                 parent.run(connection, operator, "TPM2_Load", |context, parent| {
                     context.load(parent, private.clone(), public.clone())
                 })
-            })
+            })?;
+            // It was made just now, and has the name that was recorded.
+            let is_known = parent.is_primary && file.parent_name.is_some();
+            let session = match wants_session && is_known {
+                true => Some(Session::start_with(connection, parent.handle)?),
+                false => None,
+            };
+            Ok((key, session))
         },
     );
-    let handle = match loaded {
-        Ok(handle) => handle,
+    let (handle, session) = match loaded {
+        Ok(loaded) => loaded,
         Err(error) => {
             let fitting = match is_of_another_parent(&error) {
                 true => {
@@ -106,6 +119,8 @@ pub fn load(
         name: name.value().to_vec(),
         policy,
         salt: file.salt(),
+        wants_session,
+        session,
     })
 }
 

@@ -23,6 +23,8 @@ pub struct Parent {
     pub handle: KeyHandle,
     /// Its name.
     pub name: Vec<u8>,
+    /// Whether it is a hierarchy's primary key that was made for this.
+    pub is_primary: bool,
     /// What its auth value is asked for.
     called: String,
     /// The one that the TPM took.
@@ -56,6 +58,7 @@ impl Parent {
                     let mut parent = Self {
                         handle,
                         name,
+                        is_primary: true,
                         called: called.into(),
                         // It is made with the empty auth value.
                         taken: Some(Secret::new(Vec::new())),
@@ -71,6 +74,7 @@ impl Parent {
         Ok(Self {
             handle,
             name: name(connection, handle)?,
+            is_primary: false,
             called: called.into(),
             taken: None,
         })

@@ -90,8 +90,8 @@ fn make(connection: &mut Connection, salt: &SaltKey) -> Result<Made, TpmError> {
         }
     }
     Ok(Made::None(
-        "it cannot be made anew from a template of the TCG, and libtss2 cannot be given the right public area \
-         of another key for sure",
+        "made anew by its template it has not the name that was recorded: it was made in another way, or somebody \
+         between here and the TPM puts a key of their own in its place",
     ))
 }
 

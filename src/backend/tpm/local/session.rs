@@ -36,6 +36,14 @@ pub enum Encrypted {
 pub struct Session(AuthSession);
 
 impl Session {
+    /// Starts one, salted to a key that libtss2 surely has the right public area of.
+    ///
+    /// # Errors
+    /// [`TpmError::Call`].
+    pub fn start_with(connection: &mut Connection, salt: KeyHandle) -> Result<Self, TpmError> {
+        start(connection, Some(salt), SessionType::Hmac).map(Self)
+    }
+
     /// Starts one, salted to the key with this name if there is one.
     ///
     /// # Errors
@@ -138,7 +146,8 @@ pub enum Authorisation {
 }
 
 impl Authorisation {
-    /// What the value and the way to the TPM call for.
+    /// What the value and the way to the TPM call for; in a session that was started already, if there is
+    /// one.
     ///
     /// # Errors
     /// [`TpmError`].
@@ -146,6 +155,7 @@ impl Authorisation {
         connection: &mut Connection,
         key: &LoadedKey,
         value: &Secret,
+        started: &mut Option<Session>,
     ) -> Result<Self, TpmError> {
         let is_in_clear = value.expose().is_empty() || connection.access().plain_auth;
         let salt = key.salt.as_ref().filter(|_| !is_in_clear);
@@ -156,7 +166,10 @@ impl Authorisation {
         if is_in_clear {
             return Ok(Self::Password);
         }
-        Session::start_salted(connection, salt).map(Self::Session)
+        match started.take() {
+            Some(session) => Ok(Self::Session(session)),
+            None => Session::start_salted(connection, salt).map(Self::Session),
+        }
     }
 
     /// Sends a command that a key authorises; `what` is it about.

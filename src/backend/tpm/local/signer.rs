@@ -14,7 +14,7 @@ use super::auth::{self, Subject};
 use super::connection::Connection;
 use super::key::LoadedKey;
 use super::recovery::{LADDER, Step};
-use super::session::{self, Authorisation};
+use super::session::{self, Authorisation, Session};
 use super::{policy, public, scheme};
 use crate::backend::signature;
 use crate::backend::tpm::device::{Access, KeyPlace, Object, OpenKey, Operator, Warning};
@@ -41,8 +41,36 @@ pub struct TpmSigner {
 struct Live {
     connection: Connection,
     key: LoadedKey,
+    /// That for the first signature, where it is already known to want one.
+    session: Option<Session>,
     /// None before the first signature.
     authorisation: Option<Authorisation>,
+}
+
+impl Live {
+    /// Opens the key. If its auth value is going to be sent in a salted session, that is started now: what
+    /// is wrong with the salt key is said before anybody is asked for anything.
+    fn open(
+        access: &Access,
+        request: &OpenKey,
+        operator: &mut dyn Operator,
+    ) -> Result<Self, TpmError> {
+        let mut connection = Connection::open(access)?;
+        let mut key = LoadedKey::open(&mut connection, request, operator)?;
+        let session = match key.session.take() {
+            None if key.wants_salted_session && !access.plain_auth => {
+                let salt = key.salt.as_ref();
+                Some(Session::start_salted(&mut connection, salt)?)
+            }
+            session => session,
+        };
+        Ok(Self {
+            connection,
+            key,
+            session,
+            authorisation: None,
+        })
+    }
 }
 
 /// What the TPM is to sign.
@@ -61,13 +89,13 @@ impl TpmSigner {
         request: OpenKey,
         mut operator: Box<dyn Operator>,
     ) -> Result<(Self, Vec<Warning>), TpmError> {
-        let mut connection = Connection::open(access)?;
-        let key = LoadedKey::open(&mut connection, &request, &mut *operator)?;
+        let live = Live::open(access, &request, &mut *operator)?;
+        let key = &live.key;
         let mut warnings = Vec::new();
         if public::counts_towards_lockout(&key.public) {
             warnings.push(Warning::CountsTowardsLockout(request.key.to_string()));
         }
-        if access.tcti.starts_with("device") && !connection.has_resource_manager() {
+        if access.tcti.starts_with("device") && !live.connection.has_resource_manager() {
             warnings.push(Warning::NoResourceManager(access.tcti.clone()));
         }
         let signer = Self {
@@ -80,11 +108,7 @@ impl TpmSigner {
             name: key.name.clone(),
             has_long_salts: false,
             is_empty: None,
-            live: Some(Live {
-                connection,
-                key,
-                authorisation: None,
-            }),
+            live: Some(live),
         };
         Ok((signer, warnings))
     }
@@ -98,20 +122,15 @@ impl TpmSigner {
         let live = match &mut self.live {
             Some(live) => live,
             None => {
-                let mut connection = Connection::open(&self.access)?;
-                let key = LoadedKey::open(&mut connection, &self.request, &mut *self.operator)?;
-                if key.name != self.name {
+                let live = Live::open(&self.access, &self.request, &mut *self.operator)?;
+                if live.key.name != self.name {
                     return Err(TpmError::Key {
                         key: self.request.key.to_string(),
                         reason: "there is another key in its place".into(),
                         remedy: std::string::String::new(),
                     });
                 }
-                self.live.insert(Live {
-                    connection,
-                    key,
-                    authorisation: None,
-                })
+                self.live.insert(live)
             }
         };
         let what = &self.request.key;
@@ -140,7 +159,7 @@ impl TpmSigner {
         };
         let key = &live.key;
         // A person may mistype: one session is enough for all tries.
-        let mut session = None;
+        let (early, mut session) = (&mut live.session, None);
         let (signature, is_empty) = auth::authorise(
             &mut live.connection,
             &subject,
@@ -149,7 +168,7 @@ impl TpmSigner {
                 session::set_auth(connection, key.handle, value)?;
                 let authorisation = match session.take() {
                     Some(Authorisation::Password) | None => {
-                        Authorisation::begin(connection, key, value)?
+                        Authorisation::begin(connection, key, value, early)?
                     }
                     Some(session) => session,
                 };
