@@ -1,7 +1,7 @@
 //! How many commands a signature costs, counted from the TPM's own log.
 
 use hsm_tests::Swtpm;
-use keystead::backend::tpm::OpenKey;
+use keystead::backend::tpm::{KeyPlace, OpenKey};
 use keystead::core::key::Signer as _;
 
 use crate::support::*;
@@ -117,4 +117,36 @@ fn a_salted_session_costs_the_salt_key() {
         ]
     );
     assert_eq!(steady, ["Sign"]);
+}
+
+/// A key file under the storage root key, by tpm2-tools.
+fn file(tpm: &Swtpm, auth: &str) -> OpenKey {
+    tpm.tool(&format!(
+        "create -Q -C 0x81000001 -G ecc256 -a fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|sign \
+         -u f.pub -r f.priv{auth}"
+    ));
+    tpm.tool("encodeobject -Q -C 0x81000001 -u f.pub -r f.priv -o f.tss2");
+    OpenKey {
+        key: KeyPlace::File {
+            name: "f.tss2".to_owned(),
+            contents: std::fs::read(tpm.folder().join("f.tss2")).unwrap(),
+        },
+        ..request()
+    }
+}
+
+#[test]
+fn a_file_under_a_persistent_key_costs_three_commands_and_then_one() {
+    let tpm = Swtpm::new();
+    tpm.make_storage_root();
+    let request = file(&tpm, "");
+    let (cold, steady) = commands(&tpm, false, &request, None);
+    assert_eq!(cold, ["ReadPublic", "Load", "Sign"]);
+    assert_eq!(steady, ["Sign"]);
+    let request = file(&tpm, " -p keypin");
+    let (cold, steady) = commands(&tpm, true, &request, Some("keypin"));
+    assert_eq!(cold, ["ReadPublic", "Load", "Sign"]);
+    assert_eq!(steady, ["Sign"]);
+    let (cold, _) = commands(&tpm, false, &request, Some("keypin"));
+    assert_eq!(cold, ["ReadPublic", "Load", "StartAuthSession", "Sign"]);
 }

@@ -97,7 +97,9 @@ fn a_salt_key_of_somebody_elses_is_not_taken() {
         let (result, commands) = tpm.commands_of(|| open(&access, &request, Some(AUTH)));
         let error = result.err().unwrap();
         let says = match is_name_changed {
-            true => "has not the name that was recorded",
+            true => {
+                "has not the name that was recorded: it was made in another way, or somebody between"
+            }
             false => "TSS2_ESYS_RC_MALFORMED_RESPONSE",
         };
         assert!(error.to_string().contains(says), "{error}");

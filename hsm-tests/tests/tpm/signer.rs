@@ -44,3 +44,100 @@ fn a_wrong_auth_value_is_no_lost_key() {
     let error = sign(&mut opened.signer, Scheme::EcdsaSha256).unwrap_err();
     assert_eq!(error, SignError::PinRefused);
 }
+
+/// A key's own scheme leaves it no other; and one that leaves no scheme for Roles Anywhere is of no use.
+#[test]
+fn keys_with_a_scheme_of_their_own_sign_by_that_one_only() {
+    let tpm = Swtpm::new();
+    tpm.make_storage_root();
+    for (algorithm, can, cannot) in [
+        (
+            "ecc384:ecdsa-sha256",
+            Scheme::EcdsaSha256,
+            Scheme::EcdsaSha384,
+        ),
+        (
+            "rsa2048:rsassa-sha256:null",
+            Scheme::RsaPkcs1Sha256,
+            Scheme::RsaPssSha256,
+        ),
+    ] {
+        tpm.make_key(algorithm, "|noda|sign", "", HANDLE);
+        let mut opened = open(&tpm.access(), &request(), None).unwrap();
+        signs(&mut opened.signer, can);
+        let ((), commands) = tpm.commands_of(|| {
+            let result = sign(&mut opened.signer, cannot);
+            assert_eq!(result, Err(SignError::UnsupportedScheme), "{algorithm}");
+        });
+        assert!(commands.is_empty(), "{commands:?}");
+        drop(opened);
+        tpm.tool(&format!("evictcontrol -Q -C o -c {HANDLE:#x}"));
+    }
+}
+
+#[test]
+fn keys_that_are_of_no_use_are_refused_by_name() {
+    let tpm = Swtpm::new();
+    tpm.make_storage_root();
+    for (algorithm, attributes, says) in [
+        (
+            "ecc384:ecdsa-sha384",
+            "|sign",
+            "it signs by ECDSA with SHA-384 only, and IAM Roles Anywhere wants ECDSA with SHA-256 from EC P-384",
+        ),
+        (
+            "rsa2048:rsapss-sha256:null",
+            "|sign",
+            "it signs by RSA-PSS with SHA-256 only",
+        ),
+        (
+            "ecc256:ecdsa-sha256:null",
+            "|sign|restricted",
+            "it is an attestation key (restricted, sign)",
+        ),
+        (
+            "ecc256:aes128cfb",
+            "|decrypt|restricted",
+            "it is a storage key (restricted, decrypt)",
+        ),
+        (
+            "rsa2048",
+            "|decrypt",
+            "it only decrypts (no sign attribute)",
+        ),
+        ("hmac", "|sign", "it is sealed data or an HMAC key"),
+        (
+            "aes128cfb",
+            "|decrypt",
+            "it only decrypts (no sign attribute)",
+        ),
+        ("aes128cfb", "|decrypt|sign", "it is a symmetric key"),
+    ] {
+        tpm.make_key(algorithm, attributes, "", HANDLE);
+        let error = open(&tpm.access(), &request(), None).err().unwrap();
+        let text = error.to_string();
+        assert!(text.contains(says), "{algorithm}{attributes}: {text}");
+        assert!(text.starts_with("tpm:handle=0x81000011: "), "{text}");
+        tpm.tool(&format!("evictcontrol -Q -C o -c {HANDLE:#x}"));
+    }
+}
+
+#[test]
+fn where_there_is_no_key_the_handle_is_named() {
+    let tpm = Swtpm::new();
+    let error = open(&tpm.access(), &request(), None).err().unwrap();
+    assert_eq!(error.to_string(), "tpm:handle=0x81000011: there is no key");
+}
+
+#[test]
+fn keys_that_count_towards_lockout_warn() {
+    let tpm = Swtpm::new();
+    tpm.make_storage_root();
+    for (attributes, warnings) in [("|sign", 1), ("|noda|sign", 0)] {
+        tpm.make_key("ecc256", attributes, "", HANDLE);
+        let opened = open(&tpm.access(), &request(), None).unwrap();
+        assert_eq!(opened.warnings.len(), warnings, "{:?}", opened.warnings);
+        drop(opened);
+        tpm.tool(&format!("evictcontrol -Q -C o -c {HANDLE:#x}"));
+    }
+}

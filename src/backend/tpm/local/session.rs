@@ -41,7 +41,13 @@ impl Session {
     /// # Errors
     /// [`TpmError::Call`].
     pub fn start_with(connection: &mut Connection, salt: KeyHandle) -> Result<Self, TpmError> {
-        start(connection, Some(salt), SessionType::Hmac).map(Self)
+        start(
+            connection,
+            Some(salt),
+            SessionType::Hmac,
+            HashingAlgorithm::Sha256,
+        )
+        .map(Self)
     }
 
     /// Starts one, salted to the key with this name if there is one.
