@@ -126,6 +126,8 @@ fn file(tpm: &Swtpm, auth: &str) -> OpenKey {
          -u f.pub -r f.priv{auth}"
     ));
     tpm.tool("encodeobject -Q -C 0x81000001 -u f.pub -r f.priv -o f.tss2");
+    // It leaves a session.
+    tpm.tool("flushcontext -l");
     OpenKey {
         key: KeyPlace::File {
             name: "f.tss2".to_owned(),
