@@ -5,8 +5,8 @@ use keystead::backend::BoxedSigner;
 use keystead::backend::secret::{Secret, SecretError};
 use keystead::backend::signature::verify;
 use keystead::backend::tpm::{
-    Access, AuthRequest, Device as _, KeyPlace, Local, OpenKey, OpenedKey, Operator, SaltKey,
-    TpmError,
+    Access, AuthRequest, Device as _, KeyPlace, Local, Object, OpenKey, OpenedKey, Operator,
+    SaltKey, TpmError,
 };
 use keystead::core::key::{Scheme, SignError, Signer as _};
 
@@ -16,13 +16,13 @@ pub const HANDLE: u32 = 0x8100_0011;
 /// The storage root key's.
 pub const SRK: u32 = 0x8100_0001;
 
-/// An auth value that is stored somewhere; or none.
+/// A key's auth value that is stored somewhere; or none.
 pub struct Stored(pub Option<&'static str>);
 
 impl Operator for Stored {
-    fn auth(&mut self, _: &AuthRequest) -> Result<Option<Secret>, SecretError> {
+    fn auth(&mut self, request: &AuthRequest) -> Result<Option<Secret>, SecretError> {
         let secret = |auth: &str| Secret::new(auth.as_bytes().to_vec());
-        Ok(self.0.map(secret))
+        Ok(self.0.filter(|_| request.of == Object::Key).map(secret))
     }
 
     fn is_person(&self) -> bool {
