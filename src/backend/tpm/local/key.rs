@@ -60,10 +60,13 @@ impl LoadedKey {
                 ..Self::at(connection, *handle, request)?
             },
             KeyPlace::File { name, contents } => {
-                let loaded = load::load(connection, name, contents, operator)?;
+                // What is said beside the file goes before what is in it.
+                let may_be_salt = request.salt.is_none();
+                let loaded = load::load(connection, name, contents, may_be_salt, operator)?;
                 let key = Self::new(name, loaded.handle, loaded.public, loaded.name)?;
                 Self {
-                    wants_salted_session: loaded.salt.is_some() && loaded.wants_session,
+                    wants_salted_session: loaded.wants_session
+                        && (request.salt.is_some() || loaded.salt.is_some()),
                     salt: loaded.salt,
                     policy: loaded.policy,
                     session: loaded.session,

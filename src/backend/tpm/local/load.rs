@@ -44,7 +44,8 @@ pub struct LoadedFile {
     pub session: Option<Session>,
 }
 
-/// Loads the key of a file, which is called so. Its parent is not left in the TPM.
+/// Loads the key of a file, which is called so. Its parent is not left in the TPM. A session for the key is
+/// salted to the parent if it `may_be_salt`.
 ///
 /// # Errors
 /// [`TpmError::File`] or [`TpmError::Key`], which name it; [`TpmError`].
@@ -52,6 +53,7 @@ pub fn load(
     connection: &mut Connection,
     called: &str,
     contents: &[u8],
+    may_be_salt: bool,
     operator: &mut dyn Operator,
 ) -> Result<LoadedFile, TpmError> {
     let file = KeyFile::read(contents).map_err(|error| error.of(called))?;
@@ -91,7 +93,7 @@ pub fn load(
             })?;
             // It was made just now, and has the name that was recorded.
             let is_known = parent.is_primary && file.parent_name.is_some();
-            let session = match wants_session && is_known {
+            let session = match wants_session && may_be_salt && is_known {
                 true => Some(Session::start_with(connection, parent.handle)?),
                 false => None,
             };
