@@ -121,9 +121,11 @@ fn serve(
 }
 
 fn commands(shared: &Shared, mut client: TcpStream, mut tpm: TcpStream) -> io::Result<()> {
-    *shared.tpm.lock().expect("nobody panics with it") = Some(tpm.try_clone()?);
     loop {
         let command = frame(&mut client)?;
+        // Not before: libtss2 looks whether somebody is there, and a connection without a command that is kept
+        // open here keeps the TPM from taking the next one.
+        *shared.tpm.lock().expect("nobody panics with it") = Some(tpm.try_clone()?);
         tpm.write_all(&command)?;
         let mut answer = frame(&mut tpm)?;
         let mut seen = shared.seen.lock().expect("nobody panics with it");
