@@ -57,6 +57,22 @@ fn a_tpm_that_lost_its_keys_has_none() {
 }
 
 #[test]
+fn another_key_in_its_place_is_no_wrong_auth_value() {
+    let mut tpm = with_key();
+    let mut signer = try_open(&tpm, &KeyPlace::Handle(HANDLE), AUTH)
+        .unwrap()
+        .signer;
+    sign(&mut signer).unwrap();
+    tpm.lose_state();
+    tpm.start();
+    tpm.make_storage_root();
+    tpm.make_key("ecc256:null:null", "|sign|noda", "another-value", HANDLE);
+    for _ in 0..2 {
+        assert_eq!(sign(&mut signer), Err(SignError::KeyGone));
+    }
+}
+
+#[test]
 fn a_resource_manager_that_starts_anew_is_found_again_and_so_is_a_tpm_that_slept() {
     alone(ResourceManager::surroundings, |folder| {
         let mut tpm = Swtpm::managed(folder);

@@ -118,18 +118,24 @@ impl TpmSigner {
         &self.name
     }
 
+    /// Opens the key again. It has to be the same one.
+    fn open_again(&mut self) -> Result<Live, TpmError> {
+        let live = Live::open(&self.access, &self.request, &mut *self.operator)?;
+        if live.key.name != self.name {
+            return Err(TpmError::Key {
+                key: self.request.key.to_string(),
+                reason: "there is another key in its place".into(),
+                remedy: std::string::String::new(),
+            });
+        }
+        Ok(live)
+    }
+
     fn attempt(&mut self, job: &Job) -> Result<Signature, TpmError> {
         let live = match &mut self.live {
             Some(live) => live,
             None => {
-                let live = Live::open(&self.access, &self.request, &mut *self.operator)?;
-                if live.key.name != self.name {
-                    return Err(TpmError::Key {
-                        key: self.request.key.to_string(),
-                        reason: "there is another key in its place".into(),
-                        remedy: std::string::String::new(),
-                    });
-                }
+                let live = self.open_again()?;
                 self.live.insert(live)
             }
         };
@@ -142,15 +148,18 @@ impl TpmSigner {
         );
         if let Some(authorisation) = &live.authorisation {
             let result = sign(&mut live.connection, what, &live.key, authorisation, job);
-            return result.map_err(|error| {
-                let error = subject.judged(error);
-                if error.concerns_auth() {
-                    // It was changed, or the TPM is locked. The value is asked for again.
-                    live.authorisation = None;
-                    self.is_empty = None;
-                }
-                error
-            });
+            let error = match result {
+                Ok(signature) => return Ok(signature),
+                Err(error) => subject.judged(error),
+            };
+            if error.concerns_auth() {
+                // It was changed, or the TPM is locked: the value is asked for again. Or another key is at the
+                // handle, whose value it never was.
+                self.is_empty = None;
+                self.live = None;
+                self.live = Some(self.open_again()?);
+            }
+            return Err(error);
         }
         // What a file says of it is not to be relied on: tpm2_encodeobject gets it wrong in both directions.
         subject.empty = match wants_auth(&live.key) {
