@@ -51,6 +51,11 @@ fn three_power_cuts_lock_a_tpm_whose_key_counts_and_so_there_is_a_warning() {
     }
     assert!(tpm.lockout().locked);
     assert_is_locked(try_and_sign(&tpm, AUTH));
+    // Keys with noDA are not meant.
+    let other = 0x8100_0012;
+    tpm.make_key("ecc256:null:null", "|sign|noda", AUTH, other);
+    let opened = try_open(&tpm, &KeyPlace::Handle(other), AUTH);
+    sign(&mut opened.unwrap().signer).unwrap();
     // The right auth value is not remembered as a wrong one.
     tpm.unlock();
     sign(&mut open(&tpm)).unwrap();
