@@ -59,11 +59,19 @@ class Tpm:
         arguments += ["--tpmstate", f"dir={folder}/state,mode=0600", "--log", f"level=20,file={self.log}"]
         arguments += ["--server", f"type=tcp,port={port},bindaddr=127.0.0.1", "--ctrl", f"type=tcp,port={port + 1},bindaddr=127.0.0.1"]
         self.process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.await_start(port + 1)
+        try:
+            self.await_start(port + 1)
+            self.fill()
+        except BaseException:
+            self.end()
+            raise
+
+    def fill(self):
+        """Puts the keys into it."""
         self.tool("createprimary -Q -C o -g sha256 -G ecc256:aes128cfb -c srk.ctx -a fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt")
         self.persist("srk.ctx", PARENT)
         self.tool(f"readpublic -Q -c {PARENT:#x} -n srk.name")
-        salt = (folder / "srk.name").read_bytes().hex()
+        salt = (self.folder / "srk.name").read_bytes().hex()
         for handle, algorithm, auth, _, _ in KEYS.values():
             self.tool(f"create -Q -C {PARENT:#x} -G {algorithm} -a {SIGNING} -u k.pub -r k.priv" + (f" -p {auth}" if auth else ""))
             self.tool(f"load -Q -C {PARENT:#x} -u k.pub -r k.priv -c k.ctx")
