@@ -1,6 +1,6 @@
 //! Signatures by keys at persistent handles.
 
-use hsm_tests::Swtpm;
+use hsm_tests::{Interposer, Swtpm};
 use keystead::core::key::{KeyKind, Scheme, SignError, Signer as _};
 
 use crate::support::*;
@@ -43,6 +43,42 @@ fn a_wrong_auth_value_is_no_lost_key() {
     let mut opened = open(&tpm.access(), &request(), Some("wrong")).unwrap();
     let error = sign(&mut opened.signer, Scheme::EcdsaSha256).unwrap_err();
     assert_eq!(error, SignError::PinRefused);
+}
+
+/// A TPM may take the longest salt that fits (TPM 2.0 Part 1, section B.7), which no TLS server takes: swtpm
+/// does not, so that openssl makes the signatures here.
+#[test]
+fn signatures_with_long_salts_are_not_handed_out() {
+    let tpm = Swtpm::new();
+    tpm.make_storage_root();
+    let openssl = |line: &str| {
+        let mut command = tpm.command("openssl");
+        hsm_tests::run(command.args(line.split(' '))).success();
+    };
+    openssl("genrsa -out rsa.pem 2048");
+    std::fs::write(tpm.folder().join("message"), "message").unwrap();
+    openssl(
+        "dgst -sha256 -sign rsa.pem -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:max -out long message",
+    );
+    let long = std::fs::read(tpm.folder().join("long")).unwrap();
+    let key = tpm.folder().join("rsa.pem");
+    tpm.import_key(&key, "rsa", "userwithauth|noda|sign", "", HANDLE)
+        .unwrap();
+    let interposer = Interposer::new(&tpm, move |command, answer| {
+        // TPM2_Sign. Before the signature: its algorithm (TPM_ALG_RSAPSS), its hash, its length.
+        if command == 0x15d && answer[14..16] == [0, 0x16] {
+            answer[20..20 + long.len()].copy_from_slice(&long);
+        }
+    });
+    let mut opened = open(&interposer.access(&tpm), &request(), None).unwrap();
+    let ((), commands) = tpm.commands_of(|| {
+        for scheme in [Scheme::RsaPssSha256, Scheme::RsaPssSha384] {
+            let result = sign(&mut opened.signer, scheme);
+            assert_eq!(result, Err(SignError::UnsupportedScheme));
+        }
+    });
+    assert_eq!(commands, ["Sign"]);
+    signs(&mut opened.signer, Scheme::RsaPkcs1Sha256);
 }
 
 /// A key's own scheme leaves it no other; and one that leaves no scheme for Roles Anywhere is of no use.
