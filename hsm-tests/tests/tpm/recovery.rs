@@ -115,22 +115,29 @@ fn a_key_that_was_removed_is_gone_and_may_come_back() {
     signs(&mut signer, SCHEME);
 }
 
-#[test]
-fn a_key_from_a_file_is_loaded_again() {
-    let mut tpm = Swtpm::new();
-    tpm.make_storage_root();
+/// A key file under the storage root key, by tpm2-tools.
+fn file_request(tpm: &Swtpm) -> OpenKey {
     tpm.tool(
         "create -Q -C 0x81000001 -G ecc256 -a fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|sign \
          -u k.pub -r k.priv",
     );
     tpm.tool("encodeobject -Q -C 0x81000001 -u k.pub -r k.priv -o k.tss2");
-    let request = OpenKey {
+    // It leaves a session.
+    tpm.tool("flushcontext -l");
+    OpenKey {
         key: KeyPlace::File {
             name: "k.tss2".to_owned(),
             contents: std::fs::read(tpm.folder().join("k.tss2")).unwrap(),
         },
         ..request()
-    };
+    }
+}
+
+#[test]
+fn a_key_from_a_file_is_loaded_again() {
+    let mut tpm = Swtpm::new();
+    tpm.make_storage_root();
+    let request = file_request(&tpm);
     let mut signer = open(&tpm.access(), &request, None).unwrap().signer;
     signs(&mut signer, SCHEME);
     tpm.restart();
@@ -218,4 +225,34 @@ fn a_tpm_that_was_not_started_is_told_as_such() {
         "{error}"
     );
     assert!(error.remedy().unwrap().contains("tpm2_startup"));
+}
+
+/// Also what is persistent takes a place while it is used. What other programs left is theirs.
+#[test]
+fn a_full_tpm_is_told_as_such() {
+    let tpm = Swtpm::new();
+    tpm.make_storage_root();
+    let request = file_request(&tpm);
+    for _ in 0..3 {
+        tpm.tool("createprimary -Q -C o -G ecc -c other.ctx");
+    }
+    let left = tpm.left();
+    assert_eq!(left.objects.len(), 3);
+    let error = open(&tpm.access(), &request, None).err().unwrap();
+    assert!(
+        error.to_string().contains("TPM_RC_OBJECT_MEMORY (0x902)"),
+        "{error}"
+    );
+    assert!(
+        error
+            .remedy()
+            .unwrap()
+            .contains("other programs have filled the TPM")
+    );
+    assert_eq!(tpm.left(), left);
+    tpm.tool("flushcontext -t");
+    signs(
+        &mut open(&tpm.access(), &request, None).unwrap().signer,
+        SCHEME,
+    );
 }
