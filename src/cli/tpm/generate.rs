@@ -16,7 +16,7 @@ use super::{TpmPlan, error};
 use crate::backend::file::KeyType;
 use crate::backend::secret::{Secret, SecretSource};
 use crate::backend::tpm::{
-    Destination, GenerateKey, GeneratedKey, KeyAlgorithm, KeyName, Parent, Uri, generate,
+    Destination, GenerateKey, GeneratedKey, KeyAlgorithm, KeyName, Parent, TpmError, Uri, generate,
 };
 use crate::cli::context::{Context, ProcessEnvironment};
 use crate::cli::error::{CliError, Exit};
@@ -143,10 +143,16 @@ pub fn run(
     let mut device = plan.device(Some(place), context)?;
     // Before the key: nobody could use one whose auth value is lost.
     auth.store()?;
-    let made = generate(&mut *device, &request, &mut operator)
+    let made = generate(&mut *device, &request, &mut operator);
+    // Who ended in the middle of it may have put it at its handle before.
+    let is_known = place.file().is_some() || !matches!(made, Err(TpmError::Signer { .. }));
+    let made = made
         .map_err(|failed| error(&failed))
-        .and_then(|made| write(place, &made).map(|()| made));
-    let made = made.inspect_err(|_| auth.remove())?;
+        .and_then(|made| write(place, &made).map(|()| made))
+        .inspect_err(|_| match is_known {
+            true => auth.remove(),
+            false => auth.keep(place, context),
+        })?;
     let uri = Uri {
         key: whole(&place.key)?,
         tcti: place.tcti.clone(),
@@ -233,6 +239,18 @@ impl NewAuth {
             return Ok(());
         };
         new_file::write(path, value.expose(), Access::Owner)
+    }
+
+    /// Says that it is still there.
+    fn keep(&self, place: &TpmPlace, context: &Context<'_>) {
+        if let Some(path) = &self.file {
+            let what = format!(
+                "{} is kept: nobody knows whether there is a key at {place} now",
+                path.display()
+            );
+            let remedy = "`keystead tpm status` shows it; if there is none, remove the file";
+            context.console.warn(&what, remedy);
+        }
     }
 
     /// Removes it again.

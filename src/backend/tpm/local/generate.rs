@@ -45,6 +45,10 @@ const LONGEST_AUTH: usize = 32;
 
 /// Makes a key. On an error nothing is left of it.
 ///
+/// An auth value for it is encrypted to the parent key, which is made anew to be sure that it is the TPM's.
+/// Where it cannot be, since it is not a primary key by a known template or its hierarchy has a password, who
+/// has put themselves between here and the TPM could learn the value.
+///
 /// # Errors
 /// [`TpmError`].
 pub fn generate(
@@ -71,18 +75,21 @@ pub fn generate(
         operator,
         owner: None,
     };
-    Parent::with(
+    let mut persisted = None;
+    let generated = Parent::with(
         connection,
         parent,
         &called,
         &mut operator,
         |connection, parent_key, operator| {
-            let made = create(connection, parent_key, operator, &template, auth.as_ref())?;
             let salt = SaltKey {
                 handle: parent.handle(),
                 name: parent_key.name.clone(),
             };
+            // Before anything is encrypted to the parent: somebody between here and the TPM may have put a key
+            // of their own in its place.
             let salt = salt::serves(connection, &salt)?.then_some(salt);
+            let made = create(connection, parent_key, operator, &template, auth.as_ref())?;
             let new = New {
                 called: &called,
                 parent,
@@ -94,11 +101,16 @@ pub fn generate(
             match request.to {
                 Destination::File => new.file(),
                 Destination::Handle(handle) => {
-                    new.persist(connection, parent_key, operator, handle)
+                    new.persist(connection, parent_key, operator, handle, &mut persisted)
                 }
             }
         },
-    )
+    );
+    // Once it is at its handle it is there, whatever else could not be cleared away.
+    match persisted {
+        Some(persisted) => Ok(persisted),
+        None => generated,
+    }
 }
 
 /// Whether a key can be put at a handle.
@@ -276,6 +288,7 @@ impl New<'_> {
         parent: &mut Parent,
         operator: &mut dyn Operator,
         handle: u32,
+        persisted: &mut Option<GeneratedKey>,
     ) -> Result<GeneratedKey, TpmError> {
         let generated = self.generated(None)?;
         let at = PersistentTpmHandle::new(handle).map_err(|_| TpmError::NoKey { handle })?;
@@ -287,18 +300,20 @@ impl New<'_> {
         })?;
         let put = connection.while_loaded(loaded, |connection| {
             let place = dynamic_handles::Persistent::Persistent(at);
-            Hierarchy::owner().run(
-                connection,
-                operator,
-                self.called,
-                "TPM2_EvictControl",
-                |context| {
-                    context.evict_control(Provision::Owner, ObjectHandle::from(loaded), place)
-                },
-            )
+            Hierarchy::owner()
+                .run(
+                    connection,
+                    operator,
+                    self.called,
+                    "TPM2_EvictControl",
+                    |context| {
+                        context.evict_control(Provision::Owner, ObjectHandle::from(loaded), place)
+                    },
+                )
+                .map(|_| *persisted = Some(generated.clone()))
         });
         match put {
-            Ok(_) => Ok(generated),
+            Ok(()) => Ok(generated),
             // Someone else was faster.
             Err(TpmError::Call { error, .. }) if error.code.bare() == code::NV_DEFINED => {
                 Err(TpmError::Exists { handle })

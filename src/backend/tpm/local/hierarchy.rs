@@ -141,9 +141,31 @@ pub fn with_value<T>(
     command: &impl Fn(&mut Context) -> Result<T, Error>,
 ) -> Result<T, TpmError> {
     let auth = Auth::try_from(value.expose()).unwrap_or_default();
-    connection.run(what, call, |context| {
-        context.tr_set_auth(handle, auth.clone())
-    })?;
+    set_auth(connection, handle, &auth)?;
+    let result = send(connection, value, what, call, command);
+    // Whoever goes by the empty value next would send this one, and in clear.
+    let forgotten = set_auth(connection, handle, &Auth::default());
+    let done = result?;
+    forgotten.map(|()| done)
+}
+
+fn set_auth(
+    connection: &mut Connection,
+    handle: ObjectHandle,
+    value: &Auth,
+) -> Result<(), TpmError> {
+    connection.run("an auth value", "Esys_TR_SetAuth", |context| {
+        context.tr_set_auth(handle, value.clone())
+    })
+}
+
+fn send<T>(
+    connection: &mut Connection,
+    value: &Secret,
+    what: &str,
+    call: &'static str,
+    command: &impl Fn(&mut Context) -> Result<T, Error>,
+) -> Result<T, TpmError> {
     if value.expose().is_empty() || connection.access().plain_auth {
         return connection.run(what, call, |context| {
             context.execute_with_session(Some(AuthSession::Password), command)

@@ -42,8 +42,7 @@ pub fn check(
             context.policy_get_digest(session)
         })
     });
-    let reached = reached.map_err(|error| explained(error, called, policy))?;
-    if reached == *public.auth_policy() {
+    if reached? == *public.auth_policy() {
         return Ok(());
     }
     Err(TpmError::File {
@@ -56,8 +55,17 @@ pub fn check(
 /// Carries a policy out in a session that was started for it, or was used since. `called` is the key.
 ///
 /// # Errors
-/// [`TpmError::Call`], also if it is not fulfilled.
+/// [`TpmError::Key`], if PCRs have other values; [`TpmError::Call`].
 pub fn carry_out(
+    connection: &mut Connection,
+    called: &str,
+    session: PolicySession,
+    policy: &[PolicyStep],
+) -> Result<(), TpmError> {
+    steps(connection, called, session, policy).map_err(|error| explained(error, called, policy))
+}
+
+fn steps(
     connection: &mut Connection,
     called: &str,
     session: PolicySession,
@@ -65,14 +73,11 @@ pub fn carry_out(
 ) -> Result<(), TpmError> {
     for step in policy {
         match step {
-            PolicyStep::AuthValue => {
+            // They lead to the same policy (TPM 2.0 Part 3, section 23.18), and only with TPM2_PolicyPassword
+            // the value would go over the bus.
+            PolicyStep::AuthValue | PolicyStep::Password => {
                 connection.run(called, "TPM2_PolicyAuthValue", |context| {
                     context.policy_auth_value(session)
-                })?;
-            }
-            PolicyStep::Password => {
-                connection.run(called, "TPM2_PolicyPassword", |context| {
-                    context.policy_password(session)
                 })?;
             }
             PolicyStep::Pcr { banks, digest } => pcr(connection, called, session, banks, digest)?,

@@ -53,6 +53,13 @@ fn against(code: ResponseCode) -> Option<Step> {
         {
             Some(Step::Key)
         }
+        // What this connection has left in the TPM goes with it.
+        code::OBJECT_MEMORY
+        | code::OBJECT_HANDLES
+        | code::SESSION_MEMORY
+        | code::SESSION_HANDLES => Some(Step::Connection),
+        // A PCR was extended after the policy was carried out: it may still be fulfilled.
+        code::PCR_CHANGED => Some(Step::Session),
         _ if code.is_of_session() || code == code::RSP_AUTH_FAILED => Some(Step::Session),
         _ if code == code::BAD_SEQUENCE || code == code::MALFORMED_RESPONSE => {
             Some(Step::Connection)
@@ -77,6 +84,11 @@ mod tests {
             (0x910, Some(Step::Key)),
             (0x18b, Some(Step::Key)),
             (0xb_018b, Some(Step::Key)),
+            // TPM_RC_PCR_CHANGED
+            (0x128, Some(Step::Session)),
+            // TPM_RC_OBJECT_MEMORY, TPM_RC_SESSION_MEMORY
+            (0x902, Some(Step::Connection)),
+            (0x903, Some(Step::Connection)),
             // TSS2_TCTI_RC_IO_ERROR, TPM_RC_INITIALIZE
             (0xa_000a, Some(Step::Connection)),
             (0x100, Some(Step::Connection)),

@@ -148,7 +148,12 @@ pub enum Authorisation {
     /// By its auth value, so that it does not leave this process.
     Session(Session),
     /// By its policy, which is carried out anew for each command.
-    Policy(PolicySession),
+    Policy {
+        /// In this session.
+        session: PolicySession,
+        /// Whether it was salted.
+        is_salted: bool,
+    },
 }
 
 impl Authorisation {
@@ -167,7 +172,9 @@ impl Authorisation {
         let salt = key.salt.as_ref().filter(|_| !is_in_clear);
         if !key.policy.is_empty() {
             let hash = key.public.name_hashing_algorithm();
-            return start_policy(connection, salt, hash).map(Self::Policy);
+            let session = start_policy(connection, salt, hash)?;
+            let is_salted = salt.is_some();
+            return Ok(Self::Policy { session, is_salted });
         }
         if is_in_clear {
             return Ok(Self::Password);
@@ -198,7 +205,7 @@ impl Authorisation {
             Self::Session(session) => connection.run(what, call, |context| {
                 session.send(context, Encrypted::Command, command)
             }),
-            Self::Policy(session) => {
+            Self::Policy { session, .. } => {
                 let called = what.to_string();
                 let session = *session;
                 let result =
@@ -226,23 +233,30 @@ impl Authorisation {
         connection: &mut Connection,
         key: &LoadedKey,
     ) -> Result<Self, TpmError> {
-        let salt = key
-            .salt
-            .as_ref()
-            .filter(|_| !connection.access().plain_auth);
-        // What is lost may be gone already, and is then not to be flushed.
+        let salt = key.salt.as_ref();
         match self {
             Self::Password => Ok(Self::Password),
-            Self::Session(lost) => {
-                let _ = lost.end(connection);
+            Self::Session(_) => {
+                self.end(connection);
                 Session::start_salted(connection, salt).map(Self::Session)
             }
-            Self::Policy(lost) => {
-                let _ = connection.flush(SessionHandle::from(lost));
+            Self::Policy { is_salted, .. } => {
+                self.end(connection);
+                let salt = salt.filter(|_| is_salted);
                 let hash = key.public.name_hashing_algorithm();
-                start_policy(connection, salt, hash).map(Self::Policy)
+                let session = start_policy(connection, salt, hash)?;
+                Ok(Self::Policy { session, is_salted })
             }
         }
+    }
+
+    /// Ends it. What is lost may be gone already, and is then not to be flushed.
+    pub fn end(self, connection: &mut Connection) {
+        let _ = match self {
+            Self::Password => Ok(()),
+            Self::Session(session) => session.end(connection),
+            Self::Policy { session, .. } => connection.flush(SessionHandle::from(session)),
+        };
     }
 }
 

@@ -169,7 +169,7 @@ impl TpmSigner {
         let key = &live.key;
         // A person may mistype: one session is enough for all tries.
         let (early, mut session) = (&mut live.session, None);
-        let (signature, is_empty) = auth::authorise(
+        let authorised = auth::authorise(
             &mut live.connection,
             &subject,
             &mut *self.operator,
@@ -185,7 +185,17 @@ impl TpmSigner {
                 let signature = sign(connection, what, key, authorisation, job)?;
                 Ok((signature, value.expose().is_empty()))
             },
-        )?;
+        );
+        let (signature, is_empty) = match authorised {
+            Ok(done) => done,
+            Err(error) => {
+                // A TPM has room for three.
+                if let Some(session) = session {
+                    session.end(&mut live.connection);
+                }
+                return Err(error);
+            }
+        };
         live.authorisation = session;
         self.is_empty = Some(is_empty);
         Ok(signature)
