@@ -40,23 +40,25 @@ impl Directory {
         Ok(challenge)
     }
 
-    /// Checks the answer to a challenge (see [`Pending::check`]). Once it was good the challenge is
-    /// forgotten: no answer counts twice.
+    /// Checks the answer to a challenge (see [`Pending::check`]). The challenge can be answered until a
+    /// certificate is issued for the proof: no answer counts twice.
     ///
     /// # Errors
-    /// [`Error::Attestation`] by what is wrong with the answer; the challenge can still be answered then.
-    pub fn redeem(
-        &mut self,
+    /// [`Error::Attestation`] by what is wrong with the answer.
+    pub fn prove(
+        &self,
         answer: &Answer,
         roots: &[Vec<u8>],
         public_key: &[u8],
         now: UnixTime,
-    ) -> Result<Endorsed, Error> {
+    ) -> Result<Proof, Error> {
         let path = self.pending_path(&answer.id)?;
         let pending = read(&path)?.ok_or(AttestError::UnknownChallenge)?;
-        let endorsed = pending.check(answer, roots, public_key, now)?;
-        fs::remove_file(&path).map_err(Error::io("cannot remove", &path))?;
-        Ok(endorsed)
+        Ok(Proof {
+            endorsed: pending.check(answer, roots, public_key, now)?,
+            public_key: public_key.to_owned(),
+            challenge: path,
+        })
     }
 
     fn pending_path(&self, id: &[u8]) -> Result<PathBuf, Error> {
@@ -73,10 +75,51 @@ impl Directory {
             // What is no challenge is not ours to remove.
             if read(&path).is_ok_and(|pending| pending.is_some_and(|pending| pending.is_over(now)))
             {
-                fs::remove_file(&path).map_err(Error::io("cannot remove", &path))?;
+                remove(&path)?;
             }
         }
         Ok(())
+    }
+}
+
+/// A key that was proven to be in a genuine TPM, for one certificate.
+#[derive(Debug)]
+pub struct Proof {
+    endorsed: Endorsed,
+    public_key: Vec<u8>,
+    /// The file of the challenge that was answered.
+    challenge: PathBuf,
+}
+
+impl Proof {
+    /// The TPM.
+    pub fn endorsed(&self) -> &Endorsed {
+        &self.endorsed
+    }
+
+    /// The key, a DER `SubjectPublicKeyInfo`.
+    pub fn public_key(&self) -> &[u8] {
+        &self.public_key
+    }
+
+    /// Uses up the challenge.
+    ///
+    /// # Errors
+    /// [`AttestError::UnknownChallenge`] if it was used up before.
+    pub(super) fn spend(&self) -> Result<(), Error> {
+        match remove(&self.challenge)? {
+            true => Ok(()),
+            false => Err(AttestError::UnknownChallenge.into()),
+        }
+    }
+}
+
+/// Removes a file; `false` if it was not there any more.
+pub(super) fn remove(path: &Path) -> Result<bool, Error> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::io("cannot remove", path)(error)),
     }
 }
 

@@ -17,6 +17,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::certificate::certificate_pem;
+use super::challenges::Proof;
 use super::index::Index;
 use super::validity::later;
 use super::{
@@ -58,6 +59,8 @@ pub enum CertifiedKey<'a> {
     New(KeyType, &'a Path),
     /// That of someone else: a DER `SubjectPublicKeyInfo`.
     Public(&'a [u8]),
+    /// One that is in a TPM. The proof counts once.
+    Proven(&'a Proof),
 }
 
 const ROOT: &str = "root";
@@ -155,7 +158,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`Error::Exists`] if one of the files is there already; then, and after every other
-    /// [`Error`], no file was written.
+    /// [`Error`], no file was written. A proof is used up only if the files could not be given their names.
     pub fn issue(
         &mut self,
         template: &Template,
@@ -166,6 +169,7 @@ impl Directory {
         let mut files = NewFiles::default();
         let leaf = match key {
             CertifiedKey::Public(public_key) => self.authority.certify(template, public_key)?,
+            CertifiedKey::Proven(proof) => self.authority.certify(template, proof.public_key())?,
             CertifiedKey::New(kind, path) => {
                 let key = PrivateKey::generate(kind)?;
                 files.file(path, key.to_pem()?.as_bytes(), Access::Owner)?;
@@ -192,10 +196,15 @@ impl Directory {
         // A certificate that nobody has is better in the index than one that somebody has is not.
         self.index.certificates.push(record.clone());
         self.write_index()?;
-        if let Err(error) = files.commit() {
+        // Whatever can be wrong with what was asked for was found by now.
+        let spent = match key {
+            CertifiedKey::Proven(proof) => proof.spend(),
+            CertifiedKey::New(..) | CertifiedKey::Public(_) => Ok(()),
+        };
+        if let Err(error) = spent.and_then(|()| Ok(files.commit()?)) {
             self.index.certificates.pop();
             self.write_index()?;
-            return Err(error.into());
+            return Err(error);
         }
         Ok(record)
     }

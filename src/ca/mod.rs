@@ -17,6 +17,7 @@ mod validity;
 
 pub use authority::{Authority, Issued};
 pub use certificate::{Template, Usage, certificate_pem};
+pub use challenges::Proof;
 pub use crl::{Reason, Revoked};
 pub use directory::{CertifiedKey, Directory, NewAuthority};
 pub use error::Error;

@@ -6,10 +6,10 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::flags::{Challenge, Issue};
-use super::{Files, failure, report};
-use crate::backend::attestation::{self, Endorsed};
+use super::{failure, report};
+use crate::backend::attestation;
 use crate::backend::file::read_certificates;
-use crate::ca::{CertifiedKey, Directory};
+use crate::ca::{CertifiedKey, Directory, Proof};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::{identity, new_file};
 use crate::core::time::UnixTime;
@@ -32,27 +32,22 @@ pub fn challenge(dir: &Path, flags: &Challenge, now: UnixTime) -> Result<String,
 
 /// Checks the answer to a challenge, if the certificate depends on one.
 pub fn prove(
-    directory: &mut Directory,
+    directory: &Directory,
     dir: &Path,
     flags: &Issue,
-    files: &Files,
     key: &CertifiedKey<'_>,
     now: UnixTime,
-) -> Result<Option<Endorsed>, CliError> {
+) -> Result<Option<Proof>, CliError> {
     let (Some(answer), Some(ek_roots), CertifiedKey::Public(public_key)) =
         (&flags.attested, &flags.ek_roots, key)
     else {
         return Ok(None);
     };
-    // The answer counts once: what else can go wrong goes wrong before.
-    for path in [Some(&files.certificate), files.chain.as_ref()] {
-        path.map_or(Ok(()), |path| new_file::check(path))?;
-    }
     let answer = attestation::Answer::read(answer).map_err(document)?;
-    let endorsed = directory
-        .redeem(&answer, &roots(ek_roots)?, public_key, now)
+    let proof = directory
+        .prove(&answer, &roots(ek_roots)?, public_key, now)
         .map_err(|error| failure(error, dir))?;
-    Ok(Some(endorsed))
+    Ok(Some(proof))
 }
 
 fn roots(path: &Path) -> Result<Vec<Vec<u8>>, CliError> {

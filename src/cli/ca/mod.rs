@@ -103,13 +103,14 @@ fn issue(dir: &Path, flags: &Issue, now: UnixTime) -> Result<String, CliError> {
         }
     };
     let mut directory = Directory::open(dir).map_err(fail)?;
-    let endorsed = attest::prove(&mut directory, dir, flags, &files, &key, now)?;
+    let proof = attest::prove(&directory, dir, flags, &key, now)?;
+    let key = proof.as_ref().map_or(key, CertifiedKey::Proven);
     let record = directory
         .issue(&template, key, &files.certificate, files.chain.as_deref())
         .map_err(fail)?;
     let intermediates = directory.intermediate_path();
-    let proof = endorsed.as_ref().map_or_else(String::new, report::proven);
-    Ok(proof + &report::issued(&record, &files, intermediates.as_deref()))
+    let proven = proof.map_or_else(String::new, |proof| report::proven(proof.endorsed()));
+    Ok(proven + &report::issued(&record, &files, intermediates.as_deref()))
 }
 
 fn read_request(path: &Path) -> Result<CertificateRequest, CliError> {

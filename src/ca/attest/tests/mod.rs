@@ -1,6 +1,7 @@
 //! Forgeries: each alters one thing, and the error names it. What the tests do with real TPMs (swtpm) is
 //! among the tests of hardware.
 
+mod challenges;
 mod soft_tpm;
 
 use std::string::ToString as _;
