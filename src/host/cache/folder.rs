@@ -203,17 +203,26 @@ impl Cache {
     /// knows no way.
     ///
     /// # Errors
-    /// [`io::Error`] if the folder cannot be read or written to.
+    /// [`io::Error`] if the folder cannot be read or written to; what can be removed is gone then.
     pub fn clear(&self) -> io::Result<usize> {
-        let mut count = 0;
-        for name in self.names()? {
-            if Key::parse(&name).is_some() {
-                rustix::fs::unlinkat(&self.folder, &name, AtFlags::empty())?;
-                count += 1;
-            }
-        }
+        let cleared = self.clear_named(&self.names()?);
         self.sweep(|_, _| true)?;
-        Ok(count)
+        cleared
+    }
+
+    /// Removes those of `names` that are entries, and gives their number, or the first error.
+    pub(super) fn clear_named(&self, names: &[String]) -> io::Result<usize> {
+        let mut cleared = Ok(0);
+        for name in names.iter().filter(|name| Key::parse(name).is_some()) {
+            let removed = rustix::fs::unlinkat(&self.folder, name, AtFlags::empty());
+            cleared = match (cleared, removed) {
+                (Ok(count), Ok(())) => Ok(count + 1),
+                // Another process was faster.
+                (cleared, Ok(()) | Err(Errno::NOENT)) => cleared,
+                (cleared, Err(error)) => cleared.and(Err(error.into())),
+            };
+        }
+        cleared
     }
 
     /// Removes what serves nobody any more: entries that have expired or cannot be read, what a crash has

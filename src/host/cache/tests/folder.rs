@@ -168,3 +168,22 @@ fn a_value_with_a_line_break_is_not_kept() {
     assert!(why.to_string().contains("cannot be kept"), "{why}");
     assert!(scene.cache.entries().unwrap().is_empty());
 }
+
+#[test]
+fn an_entry_that_cannot_be_removed_keeps_no_other() {
+    let scene = Scene::new();
+    assert!(scene.is_new(&wanted(), 3600));
+    // The first is a folder, so cannot be; the second was there when the folder was read.
+    let [folder, gone] = ["0", "1"].map(|digit| digit.repeat(64));
+    fs::create_dir(scene.path(&folder)).unwrap();
+    let names = [folder.clone(), gone, wanted().key.to_string()];
+    scene.cache.clear_named(&names).unwrap_err();
+    assert!(!scene.entry_path().exists());
+    assert!(scene.is_new(&wanted(), 3600));
+    assert_eq!(scene.cache.clear_named(&names[1..]).unwrap(), 1);
+    assert!(scene.is_new(&wanted(), 3600));
+    scene.cache.clear().unwrap_err();
+    assert!(!scene.entry_path().exists());
+    fs::remove_dir(scene.path(&folder)).unwrap();
+    assert_eq!(scene.cache.clear().unwrap(), 0);
+}
