@@ -260,12 +260,21 @@ impl Cache {
 
     /// Whoever waits for it notices, and makes a new one.
     fn remove_lock(&self, name: &str) {
-        let opened = private_file::open(&self.folder, Path::new(name), OFlags::RDWR);
-        if let Ok(file) = opened
-            && private_file::try_lock(&file).unwrap_or(false)
-        {
+        if let Ok(file) = private_file::open(&self.folder, Path::new(name), OFlags::RDWR) {
+            self.remove_opened_lock(name, file);
+        }
+    }
+
+    /// Removes a lock that nobody holds.
+    pub(super) fn remove_opened_lock(&self, name: &str, file: File) {
+        if !private_file::try_lock(&file).unwrap_or(false) {
+            return;
+        }
+        let lock = Lock(file);
+        // Another clean-up may have removed it since it was opened: then the name is that of another lock,
+        // which somebody may hold.
+        if private_file::is_named(&lock.0, &self.folder, Path::new(name)).unwrap_or(false) {
             self.remove(name);
-            private_file::unlock(&file);
         }
     }
 

@@ -187,3 +187,24 @@ fn an_entry_that_cannot_be_removed_keeps_no_other() {
     fs::remove_dir(scene.path(&folder)).unwrap();
     assert_eq!(scene.cache.clear().unwrap(), 0);
 }
+
+#[test]
+fn a_lock_in_the_place_of_the_one_that_was_opened_stays() {
+    let scene = Scene::new();
+    let key = wanted().key;
+    let name = std::format!("{key}.lock");
+    drop(scene.cache.try_lock(&key, ".lock").unwrap().unwrap());
+    let opened = fs::File::open(scene.path(&name)).unwrap();
+    fs::remove_file(scene.path(&name)).unwrap();
+    let held = scene.cache.try_lock(&key, ".lock").unwrap().unwrap();
+    scene.cache.remove_opened_lock(&name, opened);
+    assert!(scene.path(&name).exists());
+    assert!(scene.cache.try_lock(&key, ".lock").unwrap().is_none());
+    // Nor is one that is held, but one that nobody holds is.
+    let open = || fs::File::open(scene.path(&name)).unwrap();
+    scene.cache.remove_opened_lock(&name, open());
+    assert!(scene.path(&name).exists());
+    drop(held);
+    scene.cache.remove_opened_lock(&name, open());
+    assert!(!scene.path(&name).exists());
+}
