@@ -14,8 +14,9 @@ pub use endorsement::{Endorsed, EndorsementError, verify_endorsement};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 use std::vec::Vec;
+use zeroize::Zeroizing;
 
 /// What a device shows. Public areas are `TPMT_PUBLIC` (TPM 2.0 Part 2, section 12.2.4).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,11 +80,31 @@ pub struct Answer {
 /// the secret of this challenge: the HMAC-SHA256 of the challenge's number with the secret. The prefix
 /// keeps the statement from being the answer to another protocol.
 pub fn nonce(secret: &[u8], id: &[u8]) -> [u8; 32] {
-    // A key of any length is one for HMAC.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret) else {
-        return [0; 32];
-    };
+    // RFC 2104 section 2: a key is a block, filled up with zeros; of a longer one its hash is.
+    let mut block = Zeroizing::new([0; 64]);
+    match block.get_mut(..secret.len()) {
+        Some(start) => start.copy_from_slice(secret),
+        None => block[..32].copy_from_slice(&Sha256::digest(secret)),
+    }
+    let mut mac = Hmac::<Sha256>::new((&*block).into());
     mac.update(b"keystead attestation 1\0");
     mac.update(id);
     mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use ring::hmac::{HMAC_SHA256, Key, sign};
+
+    #[test]
+    fn nonces_are_hmacs_with_secrets_of_every_length() {
+        for len in [0, 1, 32, 63, 64, 65, 200] {
+            let secret: std::vec::Vec<u8> = (0..len).map(|byte| byte as u8 ^ 0x5a).collect();
+            let tag = sign(
+                &Key::new(HMAC_SHA256, &secret),
+                b"keystead attestation 1\0number",
+            );
+            assert_eq!(super::nonce(&secret, b"number"), tag.as_ref(), "{len}");
+        }
+    }
 }
