@@ -13,13 +13,18 @@ use crate::cli::plan::Plan;
 use crate::host::cache::{Key, KeyBuilder};
 use crate::host::tls::Trust;
 
-/// Variables by which modules and libtss2 find another device under the same name.
-const DEVICE_VARIABLES: [&str; 5] = [
+/// Variables by which modules and libtss2 find another device under the same name, if only because they
+/// read another file of settings.
+const DEVICE_VARIABLES: [&str; 9] = [
     "SOFTHSM2_CONF",
     "YUBIHSM_PKCS11_CONF",
+    "P11_KIT_SERVER_ADDRESS",
     "TPM2_PKCS11_STORE",
+    "TPM2_PKCS11_TCTI",
     "TPM2TOOLS_TCTI",
     "TCTI",
+    "HOME",
+    "XDG_CONFIG_HOME",
 ];
 
 /// The key of what a plan asks for. Where PINs and passwords come from is no part of it. No device is

@@ -180,6 +180,16 @@ fn whatever_decides_about_the_credentials_has_an_entry_of_its_own() {
         assert_eq!(scene.sessions_with(more), 1, "{more:?}");
         assert_eq!(scene.sessions_with(more), 0, "{more:?}");
     }
+    for name in [
+        "SOFTHSM2_CONF",
+        "P11_KIT_SERVER_ADDRESS",
+        "TPM2_PKCS11_TCTI",
+        "HOME",
+        "XDG_CONFIG_HOME",
+    ] {
+        let sessions = || scene.sessions_of(scene.command(&[]).env(name, "elsewhere"));
+        assert_eq!((sessions(), sessions()), (1, 0), "{name}");
+    }
     // What does not decide shares it.
     for more in [
         &["--max-attempts=2"][..],
