@@ -154,6 +154,31 @@ fn sessions_are_removed_as_well() {
 }
 
 #[test]
+fn sessions_of_others_stay() {
+    alone(no_surroundings, |folder| {
+        if let Some(which) = my_part() {
+            return sign_for_ever(folder, &which);
+        }
+        let tpm = prepare(folder);
+        // Of it nothing is written down where the next of us looks.
+        let elsewhere = Access {
+            state: Some(folder.join("elsewhere")),
+            ..access(folder)
+        };
+        let mut other = open(&elsewhere, &request(), Some("keypin")).unwrap();
+        signs(&mut other.signer, Scheme::EcdsaSha256);
+        let others = tpm.left();
+        assert_eq!(others.loaded_sessions.len(), 1);
+        killed_after("handle", 3);
+        assert_eq!(tpm.left().loaded_sessions.len(), 2);
+        drop(open(&access(folder), &key_file(folder, "file"), None).unwrap());
+        assert_eq!(tpm.left(), others);
+        let (_, commands) = tpm.commands_of(|| signs(&mut other.signer, Scheme::EcdsaSha256));
+        assert_eq!(commands, ["Sign"]);
+    });
+}
+
+#[test]
 fn one_that_is_killed_while_it_signs_leaves_nothing_for_good() {
     alone(no_surroundings, |folder| {
         if let Some(which) = my_part() {

@@ -150,7 +150,14 @@ impl Connection {
         let loaded = load(self);
         if let (Some(ledger), Some(ticket)) = (&mut self.ledger, ticket) {
             match &loaded {
-                Ok(loaded) => ledger.loaded(ticket, loaded.handle().value()),
+                Ok(loaded) => {
+                    let handle = loaded.handle();
+                    let session = match what {
+                        What::Session => session_handle(&mut self.context, handle),
+                        _ => None,
+                    };
+                    ledger.loaded(ticket, handle.value(), session);
+                }
                 Err(_) => ledger.failed(ticket),
             }
         }
@@ -218,6 +225,12 @@ impl Connection {
         let done = result?;
         flushed.map(|()| done)
     }
+}
+
+/// Where a session is in the TPM: its name is its handle (TPM 2.0 Part 1, section 16).
+fn session_handle(context: &mut Context, session: ObjectHandle) -> Option<u32> {
+    let name = context.tr_get_name(session).ok()?;
+    Some(u32::from_be_bytes(name.value().try_into().ok()?))
 }
 
 impl fmt::Debug for Connection {

@@ -1,8 +1,8 @@
 //! What this process has in a TPM that has no resource manager, written down so that the next of us can
 //! remove it if this one is killed.
 //!
-//! Nothing is asked of the TPM for that. libtss2 does not say at which handles it has loaded something,
-//! so that what is written down is what it is: the public area of an object, or that it is a session.
+//! Nothing is asked of the TPM for that. libtss2 says at which handle a session is, but not at which an object
+//! is, so that of objects what they are is written down: their public area.
 //! While its file is locked, the process is there.
 
 mod record;
@@ -88,11 +88,15 @@ impl Ledger {
         self.remove(|(known, _)| *known == ticket);
     }
 
-    /// It was loaded, and ESYS has it there.
-    pub fn loaded(&mut self, ticket: Ticket, handle: u32) {
-        let mut places = self.places.iter_mut();
-        if let Some((_, place)) = places.find(|(known, _)| *known == ticket) {
-            *place = Some(handle);
+    /// It was loaded, and ESYS has it there; a session has this handle in the TPM.
+    pub fn loaded(&mut self, ticket: Ticket, handle: u32, session: Option<u32>) {
+        let Some(at) = self.places.iter().position(|(known, _)| *known == ticket) else {
+            return;
+        };
+        self.places[at].1 = Some(handle);
+        if let Some(session) = session {
+            self.record.things[at].what = What::SessionAt(session);
+            let _ = self.write();
         }
     }
 
@@ -302,7 +306,9 @@ mod tests {
         let mut ledger = Ledger::new(&access);
         ledger.begin(What::Area([1; 32]));
         let second = ledger.begin(What::Session);
-        ledger.loaded(second, 0x40_4001);
+        ledger.loaded(second, 0x40_4001, Some(0x0200_0001));
+        let (_, present) = others(&access, None);
+        assert_eq!(present[0].things[1].what, What::SessionAt(0x0200_0001));
         let third = ledger.begin(What::Template([3; 32]));
         ledger.failed(third);
         let (left, present) = others(&access, None);
@@ -330,7 +336,7 @@ mod tests {
         assert_eq!(files(&access), 0);
         let ticket = ledger.begin(What::Session);
         assert_eq!(files(&access), 1);
-        ledger.loaded(ticket, 7);
+        ledger.loaded(ticket, 7, None);
         assert!(!ledger.wants_epoch());
         drop(ledger);
         assert_eq!(files(&access), 0);
@@ -371,7 +377,7 @@ mod tests {
         };
         let mut ledger = Ledger::new(&nowhere);
         let ticket = ledger.begin(What::Session);
-        ledger.loaded(ticket, 7);
+        ledger.loaded(ticket, 7, None);
         assert!(ledger.file.is_none());
         assert!(others(&nowhere, None).0.is_empty());
     }

@@ -29,8 +29,8 @@ pub struct Clock {
 /// Removes what is left of those who are not there any more. Whether that was anything.
 ///
 /// An object is known by its public area. Where the TPM has more such objects than are written down, or one
-/// of us who is there has one, nobody can tell which are left, and they stay; so it is with sessions, of
-/// which there is nothing to know but how many they are.
+/// of us who is there has one, nobody can tell which are left, and they stay. A session is known by its
+/// handle; that of one who was killed while the TPM started it is not known, and it stays.
 ///
 /// # Errors
 /// [`TpmError`], if the TPM does not answer.
@@ -61,10 +61,11 @@ pub fn flush(connection: &mut Connection) -> Result<bool, TpmError> {
             .flat_map(Ledger::loaded_things),
     );
     let mut has_flushed = false;
-    if wanted.iter().any(|what| *what != What::Session) {
+    let is_session = |what: &What| matches!(what, What::Session | What::SessionAt(_));
+    if !wanted.iter().all(is_session) {
         has_flushed |= flush_objects(connection, &wanted, &taken)?;
     }
-    if wanted.contains(&What::Session) {
+    if wanted.iter().any(is_session) {
         has_flushed |= flush_sessions(connection, &wanted, &taken)?;
     }
     left.into_iter().for_each(ledger::Left::remove);
@@ -143,14 +144,12 @@ fn flush_sessions(
     wanted: &[What],
     taken: &[What],
 ) -> Result<bool, TpmError> {
-    let sessions = capability::handles(connection, LOADED_SESSIONS)?;
-    let recorded = wanted.iter().filter(|what| **what == What::Session).count();
-    if sessions.len() > recorded || taken.contains(&What::Session) {
-        return Ok(false);
-    }
     let mut has_flushed = false;
-    for handle in sessions {
-        has_flushed |= flush_handle(connection, handle)?;
+    for handle in capability::handles(connection, LOADED_SESSIONS)? {
+        let at = What::SessionAt(handle);
+        if wanted.contains(&at) && !taken.contains(&at) {
+            has_flushed |= flush_handle(connection, handle)?;
+        }
     }
     Ok(has_flushed)
 }

@@ -52,8 +52,10 @@ pub enum What {
     /// An object that was made by a template, of which this is the SHA-256 hash: what it is else is known
     /// only when the TPM has made it.
     Template([u8; 32]),
-    /// A session.
+    /// A session that is being started: nobody knows at which handle.
     Session,
+    /// The session at this handle.
+    SessionAt(u32),
 }
 
 impl What {
@@ -113,6 +115,7 @@ impl Record {
                 What::Area(hash) => writeln!(text, "area {since} {}", Hex(hash)),
                 What::Template(hash) => writeln!(text, "template {since} {}", Hex(hash)),
                 What::Session => writeln!(text, "session {since}"),
+                What::SessionAt(handle) => writeln!(text, "session {since} {handle:08x}"),
             };
         }
         text += END;
@@ -155,6 +158,10 @@ impl Record {
                 }
                 ("session", Some(since), None, None) => {
                     record.things.push(thing(What::Session, since)?);
+                }
+                ("session", Some(since), Some(handle), None) => {
+                    let handle = u32::from_str_radix(handle, 16).ok()?;
+                    record.things.push(thing(What::SessionAt(handle), since)?);
                 }
                 _ => return None,
             }
