@@ -86,6 +86,18 @@ impl Console {
         }
     }
 
+    /// Says something that nobody has to do anything about.
+    pub fn note(&self, what: &str) {
+        if self.json {
+            tell(format_args!(
+                r#"{{"kind":"note","message":{}}}"#,
+                JsonString(what)
+            ));
+        } else {
+            tell(format_args!("{what}"));
+        }
+    }
+
     /// Reports the error that a command ended with.
     pub fn report(&self, error: &CliError) {
         if self.json {

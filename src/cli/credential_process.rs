@@ -1,7 +1,6 @@
 //! `keystead credential-process`: a session's credentials for the AWS command line and SDKs.
 
 use std::ffi::OsString;
-use std::format;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -14,12 +13,10 @@ use super::debug::Debug;
 use super::error::CliError;
 use super::plan::{Plan, REQUIRED};
 use super::sources::Sources;
-use super::{flags, identity, parse, refusal};
-use crate::core::create_session::CreateSession;
-use crate::host::clock::{ConfirmedTime, HostClock};
+use super::{flags, parse, refusal, session};
+use crate::host::clock::HostClock;
 use crate::host::config::Setting;
-use crate::host::session::{self, Watcher};
-use crate::host::transport::HttpTransport;
+use crate::host::session::Watcher;
 use crate::output::credential_process;
 
 /// One line about it.
@@ -37,8 +34,6 @@ or as keys of [identity.NAME] in keystead.toml, which is looked for in $XDG_CONF
 flags and variables leave open one of certificate, trust-anchor-arn, profile-arn and role-arn. \
 `keystead config check` shows what each value is and where it comes from.";
 
-const USER_AGENT: &str = concat!("keystead/", env!("CARGO_PKG_VERSION"));
-
 /// Runs the command.
 ///
 /// # Errors
@@ -54,7 +49,7 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
     let sources = Sources::new(&matches, context).completed(&REQUIRED)?;
     let plan = Plan::new(&matches, &sources, context)?;
     let debug = flags::switch(&matches, "debug")?;
-    let clock = clock(&plan, context);
+    let clock = session::clock(&plan, context);
     let credentials = cache::credentials(&plan, context, &clock, debug, || {
         if debug {
             begin(&plan, context, &clock, &mut Debug)
@@ -66,28 +61,6 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where the last verified time is kept.
-fn confirmed(plan: &Plan) -> Option<ConfirmedTime> {
-    let folder = plan.network.state.as_ref()?;
-    Some(ConfirmedTime::at(folder.join("time")))
-}
-
-/// The clock, of which people are told if it is wrong.
-fn clock(plan: &Plan, context: &Context<'_>) -> Arc<HostClock> {
-    let confirmed = confirmed(plan);
-    let clock = HostClock::new(confirmed.as_ref().and_then(ConfirmedTime::load));
-    if clock.trusted().is_none() {
-        context.console.warn(
-            &format!(
-                "this machine's clock is wrong: it is {} at the earliest, which is taken for now",
-                clock.floor()
-            ),
-            "set the clock, or let --correct-clock sign with the service's time",
-        );
-    }
-    Arc::new(clock)
-}
-
 /// Opens the identity and begins a session.
 fn begin(
     plan: &Plan,
@@ -95,37 +68,11 @@ fn begin(
     clock: &Arc<HostClock>,
     watcher: &mut dyn Watcher,
 ) -> Result<Fresh, CliError> {
-    let mut identity = identity::open(&plan.identity, clock.trusted(), context)?;
-    let session = &plan.session;
-    let transport = HttpTransport::new(
-        session.endpoint.url(""),
-        &plan.network.transport,
-        clock.clone(),
-    );
-    let mut transport = transport.map_err(|error| refusal::transport(&error, &session.endpoint))?;
-    let request = CreateSession {
-        host: &session.endpoint.authority,
-        region: &session.region,
-        trust_anchor_arn: session.arns.trust_anchor().as_str(),
-        profile_arn: session.arns.profile().as_str(),
-        role_arn: session.arns.role().as_str(),
-        duration_seconds: Some(session.duration),
-        role_session_name: session.role_session_name.as_deref(),
-        user_agent: USER_AGENT,
-    };
-    let mut environment = session::Environment {
-        clock,
-        correct_clock: plan.network.correct_clock,
-        retry: plan.network.retry,
-        sleep: &mut thread::sleep,
-        watcher,
-    };
+    let mut requester = session::open(plan, context, clock)?;
     let asked = cache::moment(clock);
-    let created = session::create(&request, &mut identity, &mut transport, &mut environment)
+    let created = requester
+        .create(&mut thread::sleep, watcher)
         .map_err(|error| refusal::of(&error, plan))?;
-    if let (Some(file), Some(time)) = (confirmed(plan), created.confirmed) {
-        // It only makes the next start surer: a read-only system works as well.
-        let _ = file.store(time);
-    }
+    session::keep_confirmed(plan, created.confirmed);
     Ok(Fresh { created, asked })
 }

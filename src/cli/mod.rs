@@ -10,6 +10,9 @@ mod cert;
 mod config;
 mod context;
 mod credential_process;
+// Until the first command uses it.
+#[allow(dead_code, unused_imports)]
+mod daemon;
 mod debug;
 pub mod error;
 mod flags;
@@ -27,6 +30,7 @@ mod refusal;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod selector;
+mod session;
 mod sign_string;
 #[cfg(any(feature = "pkcs11", feature = "tpm"))]
 mod signer_process;

@@ -122,6 +122,8 @@ impl Found {
 pub struct Sources<'a> {
     flags: &'a ArgMatches,
     environment: &'a dyn Environment,
+    /// The identity, where the command says which, instead of `--identity`.
+    chosen: Option<&'a str>,
     file: Option<File>,
 }
 
@@ -134,9 +136,19 @@ struct File {
 impl<'a> Sources<'a> {
     /// Flags and variables.
     pub fn new(flags: &'a ArgMatches, context: &Context<'a>) -> Self {
+        Self::of_identity(flags, None, context)
+    }
+
+    /// The same, of the identity `chosen` of the file instead of the one that flags and environment name.
+    pub fn of_identity(
+        flags: &'a ArgMatches,
+        chosen: Option<&'a str>,
+        context: &Context<'a>,
+    ) -> Self {
         Self {
             flags,
             environment: context.environment,
+            chosen,
             file: None,
         }
     }
@@ -210,7 +222,10 @@ impl<'a> Sources<'a> {
     }
 
     fn identity(&self) -> Option<OsString> {
-        self.general("identity", "KEYSTEAD_IDENTITY")
+        match self.chosen {
+            Some(name) => Some(name.into()),
+            None => self.general("identity", "KEYSTEAD_IDENTITY"),
+        }
     }
 
     fn path(&self) -> Option<PathBuf> {

@@ -15,7 +15,9 @@ pub mod files;
 // It verifies what it reads, with the backends' check.
 #[cfg(feature = "file")]
 pub mod pkix;
+pub mod refresh;
 pub mod remedy;
+pub mod requester;
 mod roots;
 pub mod rules;
 pub mod selector;

@@ -1,0 +1,51 @@
+//! What a daemon says on standard error: one line for each change of state.
+
+use std::format;
+use std::string::String;
+
+use crate::cli::context::Console;
+use crate::host::refresh::{Event, Observer};
+
+/// Tells of one identity.
+pub struct Log {
+    name: String,
+    console: Console,
+}
+
+impl Log {
+    /// The log of the identity of that name.
+    pub fn new(name: &str, console: Console) -> Self {
+        Self {
+            name: name.into(),
+            console,
+        }
+    }
+}
+
+impl Observer for Log {
+    fn event(&mut self, event: &Event<'_>) {
+        let name = &self.name;
+        match event {
+            Event::Begun { expiration } => self
+                .console
+                .note(&format!("{name}: credentials until {expiration}")),
+            Event::Failed(failure) => self.console.warn(
+                &format!("{name}: no new credentials: {}", failure.what),
+                &failure.remedy,
+            ),
+            Event::Expired => self
+                .console
+                .warn(&format!("{name}: the last credentials have expired"), ""),
+            Event::Reloaded => self.console.note(&format!(
+                "{name}: certificate, key and settings were read again"
+            )),
+            Event::ReloadRefused(failure) => self.console.warn(
+                &format!(
+                    "{name}: what has changed cannot be used, what was there before goes on: {}",
+                    failure.what
+                ),
+                &failure.remedy,
+            ),
+        }
+    }
+}

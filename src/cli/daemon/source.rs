@@ -1,0 +1,152 @@
+//! An identity as flags, environment and `keystead.toml` have it at the moment.
+
+use std::boxed::Box;
+use std::path::PathBuf;
+use std::string::String;
+use std::sync::Arc;
+use std::thread;
+use std::vec::Vec;
+
+use clap::ArgMatches;
+
+use crate::cli::context::{Console, Context, ProcessEnvironment};
+use crate::cli::error::{CliError, Exit};
+use crate::cli::plan::{Plan, REQUIRED};
+use crate::cli::sources::Sources;
+use crate::cli::{refusal, session};
+use crate::core::time::UnixTime;
+use crate::core::x509::Certificate;
+use crate::host::clock::HostClock;
+use crate::host::refresh::{Failure, FailureKind, Fresh, Opened, Source};
+use crate::host::requester::Requester;
+use crate::host::session::CreateError;
+
+/// One identity, read anew each time that it is opened.
+pub struct Configured {
+    flags: ArgMatches,
+    identity: Option<String>,
+    drop_in: bool,
+    console: Console,
+    clock: Arc<HostClock>,
+    files: Vec<PathBuf>,
+}
+
+impl Configured {
+    /// The identity `identity` of `keystead.toml`; without a name, what `flags` and environment say.
+    ///
+    /// # Errors
+    /// [`CliError`] if what is configured now cannot be used.
+    pub fn new(
+        flags: &ArgMatches,
+        identity: Option<&str>,
+        context: &Context<'_>,
+    ) -> Result<Self, CliError> {
+        let sources = Sources::of_identity(flags, identity, context).completed(&REQUIRED)?;
+        let plan = Plan::new(flags, &sources, context)?;
+        Ok(Self {
+            flags: flags.clone(),
+            identity: identity.map(String::from),
+            drop_in: context.drop_in,
+            console: context.console,
+            clock: session::clock(&plan, context),
+            files: files(&plan, &sources),
+        })
+    }
+
+    /// The clock that everything about this identity goes by.
+    pub fn clock(&self) -> &Arc<HostClock> {
+        &self.clock
+    }
+
+    fn reopen(&mut self) -> Result<OpenedIdentity, CliError> {
+        let environment = ProcessEnvironment::default();
+        let context = Context {
+            drop_in: self.drop_in,
+            environment: &environment,
+            console: self.console,
+        };
+        let identity = self.identity.as_deref();
+        let sources = Sources::of_identity(&self.flags, identity, &context).completed(&REQUIRED)?;
+        let plan = Plan::new(&self.flags, &sources, &context)?;
+        self.files = files(&plan, &sources);
+        let requester = session::open(&plan, &context, &self.clock)?;
+        Ok(OpenedIdentity { plan, requester })
+    }
+}
+
+impl Source for Configured {
+    fn open(&mut self) -> Result<Box<dyn Opened>, Failure> {
+        match self.reopen() {
+            Ok(opened) => Ok(Box::new(opened)),
+            Err(error) => {
+                let kind = match error.exit {
+                    Exit::Network => FailureKind::Temporary,
+                    _ => FailureKind::Lasting,
+                };
+                Err(failure(kind, error))
+            }
+        }
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        self.files.clone()
+    }
+}
+
+/// The files that decide about the identity.
+fn files(plan: &Plan, sources: &Sources<'_>) -> Vec<PathBuf> {
+    let identity = &plan.identity;
+    let places = [&identity.certificate, &identity.key].into_iter().flatten();
+    let mut files: Vec<PathBuf> = places
+        .filter_map(|place| place.file().map(PathBuf::from))
+        .chain(identity.intermediates.clone())
+        .collect();
+    if let Some((path, _)) = sources.configuration() {
+        files.push(path.into());
+    }
+    files
+}
+
+fn failure(kind: FailureKind, error: CliError) -> Failure {
+    Failure {
+        kind,
+        what: error.what,
+        remedy: error.remedy,
+    }
+}
+
+/// An identity that is open.
+struct OpenedIdentity {
+    plan: Plan,
+    requester: Requester,
+}
+
+impl Opened for OpenedIdentity {
+    fn create(&mut self) -> Result<Fresh, Failure> {
+        match self.requester.create(&mut thread::sleep, &mut ()) {
+            Ok(created) => {
+                session::keep_confirmed(&self.plan, created.confirmed);
+                Ok(Fresh {
+                    credentials: created.credentials,
+                    date: created.date,
+                })
+            }
+            Err(error) => Err(failure(kind(&error), refusal::of(&error, &self.plan))),
+        }
+    }
+
+    fn certificate_expires(&self) -> Option<UnixTime> {
+        let leaf = Certificate::from_der(self.requester.identity.leaf()).ok()?;
+        Some(leaf.not_after)
+    }
+}
+
+fn kind(error: &CreateError) -> FailureKind {
+    if error.is_throttling() {
+        FailureKind::Throttled
+    } else if error.is_retryable() {
+        FailureKind::Temporary
+    } else {
+        FailureKind::Lasting
+    }
+}
