@@ -69,6 +69,19 @@ ensure_python() {
     cp "$list" "$stamp"
 }
 
+# The JavaScript packages that hsm-tests/javascript pins.
+ensure_javascript() {
+    local pinned=hsm-tests/javascript folder="$CARGO_TARGET_DIR/javascript"
+    ensure_program node nodejs
+    ensure_program npm
+    cmp -s "$pinned/package-lock.json" "$folder/installed" && return
+    echo "installing $pinned/package.json into target/javascript" >&2
+    mkdir -p "$folder"
+    cp "$pinned/package.json" "$pinned/package-lock.json" "$folder"
+    npm ci --prefix "$folder" --silent --ignore-scripts --no-audit --no-fund
+    cp "$pinned/package-lock.json" "$folder/installed"
+}
+
 # A cargo subcommand: the one already there, else the pinned wheel, else built from source.
 ensure_cargo() {
     local tool="cargo-$1" pin

@@ -3,12 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use keystead::ca::{Authority, KeyType, Template, Usage, Validity, certificate_pem};
 use keystead::core::time::UnixTime;
 use keystead::sandbox::account::Account;
-use keystead::sandbox::{Config, Running, Sandbox};
+use keystead::sandbox::{Config, Running, Sandbox, Scheme};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -17,10 +18,11 @@ use crate::program;
 /// Where the sandbox keeps its objects, in the test's folder.
 const OBJECTS: &str = "objects";
 
-/// One test's own AWS, over HTTPS.
+/// One test's own AWS.
 pub struct Lab {
     pub sandbox: Running,
-    intermediate: Authority,
+    /// In a lock, so that threads can share the lab.
+    intermediate: Mutex<Authority>,
     folder: TempDir,
 }
 
@@ -33,8 +35,13 @@ pub struct Device {
 }
 
 impl Lab {
-    /// The ready-made set, with an intermediate authority below the trust anchor.
+    /// The ready-made set over HTTPS, with an intermediate authority below the trust anchor.
     pub fn new() -> Self {
+        Self::over(Scheme::Https)
+    }
+
+    /// The same over HTTPS or HTTP.
+    pub fn over(scheme: Scheme) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let validity = Validity::starting(now(), Duration::from_secs(86_400));
         let name = |name: &str| name.parse().expect("a distinguished name");
@@ -49,14 +56,16 @@ impl Lab {
         let storage = folder.path().join(OBJECTS);
         fs::create_dir(&storage).expect("folders can be made");
         config.storage = Some(storage);
+        config.scheme = scheme;
         let sandbox = Sandbox::start(config).expect("the sandbox starts");
         let lab = Self {
             sandbox,
-            intermediate,
+            intermediate: Mutex::new(intermediate),
             folder,
         };
-        let ca = lab.sandbox.ca_pem().expect("the sandbox speaks HTTPS");
-        lab.write("sandbox-ca.pem", ca);
+        if let Some(ca) = lab.sandbox.ca_pem() {
+            lab.write("sandbox-ca.pem", ca);
+        }
         lab
     }
 
@@ -89,8 +98,8 @@ impl Lab {
             alternative_names: Vec::new(),
             validity: Validity::starting(now(), Duration::from_secs(3600)),
         };
-        let issued = self
-            .intermediate
+        let intermediate = self.intermediate.get_mut().expect("nobody panicked");
+        let issued = intermediate
             .issue(&template, key)
             .expect("the certificate can be issued");
         let pem = |der: &Vec<u8>| certificate_pem(der).expect("a certificate can be written");

@@ -56,6 +56,11 @@ pub fn client(name: &str) -> PathBuf {
     existing(installed().join(name))
 }
 
+/// A program of a Debian package, also where others of that name come before it in PATH.
+pub fn packaged(name: &str) -> PathBuf {
+    existing(Path::new("/usr/bin").join(name))
+}
+
 fn existing(program: PathBuf) -> PathBuf {
     assert!(
         program.exists(),
