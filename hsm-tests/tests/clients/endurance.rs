@@ -15,7 +15,7 @@ use crate::rig::Rig;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long to wait for anything that has to come.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One client's way.
 struct Way<'a> {

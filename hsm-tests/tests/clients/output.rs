@@ -21,7 +21,7 @@ impl Output {
     pub fn life(self) -> Duration {
         match self {
             // Those in their last minute are not handed out by the cache.
-            Self::CredentialProcess => Duration::from_secs(120),
+            Self::CredentialProcess => Duration::from_secs(180),
         }
     }
 

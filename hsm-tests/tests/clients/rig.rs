@@ -17,7 +17,7 @@ pub const BUCKET: &str = "sensor-logs";
 
 /// How long sessions from the cache have to live: five seconds less than they do, so that new ones are asked
 /// for every five seconds, and enough for clients to go on without while there are none.
-const MIN_LIFE: &str = "115s";
+const MIN_LIFE: &str = "175s";
 
 /// One test's sandbox and identity.
 pub struct Rig {
