@@ -7,10 +7,9 @@ use std::path::PathBuf;
 #[cfg(feature = "tpm")]
 use std::vec::Vec;
 
-use clap::ArgMatches;
-
 use super::context::Context;
 use super::error::CliError;
+use super::flags::Given;
 use super::place::{self, Place};
 use super::sources::Sources;
 #[cfg(feature = "pkcs11")]
@@ -52,12 +51,12 @@ impl IdentityPlan {
     /// # Errors
     /// [`CliError`] for what cannot be used, or not yet.
     pub fn new(
-        matches: &ArgMatches,
+        given: &dyn Given,
         sources: &Sources<'_>,
         context: &Context<'_>,
     ) -> Result<Self, CliError> {
-        flags::refuse_unsupported(matches)?;
-        if flags::has_extra(matches) {
+        flags::refuse_unsupported(given)?;
+        if given.has_extra() {
             // It is not repeated: it may be the second word of a password.
             let what = "an argument belongs to no flag";
             if !context.drop_in {
@@ -71,15 +70,11 @@ impl IdentityPlan {
             certificate: Place::of_certificate(sources, context)?,
             key: Place::of_key(sources, context)?,
             intermediates: place::file(Setting::Intermediates, sources)?,
-            password: password(flags::PKCS8_PASSWORD, matches, sources, strict, context)?,
+            password: password(flags::PKCS8_PASSWORD, given, sources, strict, context)?,
             #[cfg(feature = "pkcs11")]
             token: TokenPlan::new(sources, context)?,
             #[cfg(feature = "tpm")]
-            tpm: TpmPlan::new(
-                tpm_auth(matches, sources, strict, context)?,
-                sources,
-                context,
-            )?,
+            tpm: TpmPlan::new(tpm_auth(given, sources, strict, context)?, sources, context)?,
             require_hardware: sources.switch(Setting::RequireHardware)?,
             skip_rules: sources.switch(Setting::SkipCertificateRules)?,
             strict,
@@ -95,13 +90,13 @@ impl IdentityPlan {
 /// Where the password of a key comes from: `flag`, which has it on the command line, or a source.
 fn password(
     flag: &'static str,
-    matches: &ArgMatches,
+    given: &dyn Given,
     sources: &Sources<'_>,
     strict: bool,
     context: &Context<'_>,
 ) -> Result<Option<SecretSource>, CliError> {
     let source = plan::secret_source(Setting::PasswordSource, sources)?;
-    let Some(password) = flags::value(matches, flag) else {
+    let Some(password) = given.value(flag) else {
         return Ok(source);
     };
     let better =
@@ -127,13 +122,13 @@ fn password(
 /// Where the auth value of a TPM's key comes from: with AWS's helper's switch it is the empty one.
 #[cfg(feature = "tpm")]
 fn tpm_auth(
-    matches: &ArgMatches,
+    given: &dyn Given,
     sources: &Sources<'_>,
     strict: bool,
     context: &Context<'_>,
 ) -> Result<Option<SecretSource>, CliError> {
-    let source = password(flags::TPM_KEY_PASSWORD, matches, sources, strict, context)?;
-    if !flags::switch(matches, flags::NO_TPM_KEY_PASSWORD)? {
+    let source = password(flags::TPM_KEY_PASSWORD, given, sources, strict, context)?;
+    if !flags::switch(given, flags::NO_TPM_KEY_PASSWORD)? {
         return Ok(source);
     }
     if source.is_some() {

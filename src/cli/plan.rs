@@ -8,11 +8,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::string::String;
 
-use clap::ArgMatches;
-
 use super::cache::CachePlan;
 use super::context::Context;
 use super::error::CliError;
+use super::flags::Given;
 use super::identity_plan::IdentityPlan;
 use super::proxy;
 use super::sources::Sources;
@@ -85,11 +84,11 @@ impl Plan {
     /// # Errors
     /// [`CliError`], a usage error naming where the value comes from.
     pub fn new(
-        matches: &ArgMatches,
+        given: &dyn Given,
         sources: &Sources<'_>,
         context: &Context<'_>,
     ) -> Result<Self, CliError> {
-        let identity = IdentityPlan::new(matches, sources, context)?;
+        let identity = IdentityPlan::new(given, sources, context)?;
         sources.require(&REQUIRED)?;
         let session = SessionPlan::new(sources, context)?;
         let network = NetworkPlan::new(sources, &session.endpoint, context)?;

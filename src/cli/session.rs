@@ -3,8 +3,11 @@
 use std::format;
 use std::string::String;
 use std::sync::Arc;
+use std::thread;
 
+use super::cache::{self, Fresh};
 use super::context::Context;
+use super::debug::Debug;
 use super::error::CliError;
 use super::plan::Plan;
 use super::{identity, refusal};
@@ -12,7 +15,44 @@ use crate::core::time::UnixTime;
 use crate::host::arn::Arn;
 use crate::host::clock::{ConfirmedTime, HostClock};
 use crate::host::requester::{Requester, SessionRequest};
+use crate::host::session::{Credentials, Watcher};
 use crate::host::transport::HttpTransport;
+
+/// The credentials of a command that asks once: from the cache, or of a session that is begun. With
+/// `debug` people see how.
+///
+/// # Errors
+/// [`CliError`], if there is neither.
+pub fn credentials(
+    plan: &Plan,
+    debug: bool,
+    context: &Context<'_>,
+) -> Result<Credentials, CliError> {
+    let clock = clock(plan, context);
+    cache::credentials(plan, context, &clock, debug, || {
+        if debug {
+            begin(plan, context, &clock, &mut Debug)
+        } else {
+            begin(plan, context, &clock, &mut ())
+        }
+    })
+}
+
+/// Opens the identity and begins a session.
+fn begin(
+    plan: &Plan,
+    context: &Context<'_>,
+    clock: &Arc<HostClock>,
+    watcher: &mut dyn Watcher,
+) -> Result<Fresh, CliError> {
+    let mut requester = open(plan, context, clock)?;
+    let asked = cache::moment(clock);
+    let created = requester
+        .create(&mut thread::sleep, watcher)
+        .map_err(|error| refusal::of(&error, plan))?;
+    keep_confirmed(plan, created.confirmed);
+    Ok(Fresh { created, asked })
+}
 
 /// The clock, of which people are told if it is wrong.
 pub fn clock(plan: &Plan, context: &Context<'_>) -> Arc<HostClock> {

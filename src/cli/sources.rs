@@ -13,10 +13,9 @@ use std::string::String;
 use std::vec::Vec;
 use std::{format, io, vec};
 
-use clap::ArgMatches;
-
 use super::context::Context;
 use super::error::CliError;
+use super::flags::Given;
 use super::{flags, place};
 use crate::backend::regular_file;
 use crate::backend::secret::{Environment, SecretSource};
@@ -120,7 +119,7 @@ impl Found {
 
 /// All sources of settings, in their order.
 pub struct Sources<'a> {
-    flags: &'a ArgMatches,
+    flags: &'a dyn Given,
     environment: &'a dyn Environment,
     /// The identity, where the command says which, instead of `--identity`.
     chosen: Option<&'a str>,
@@ -135,13 +134,13 @@ struct File {
 
 impl<'a> Sources<'a> {
     /// Flags and variables.
-    pub fn new(flags: &'a ArgMatches, context: &Context<'a>) -> Self {
+    pub fn new(flags: &'a dyn Given, context: &Context<'a>) -> Self {
         Self::of_identity(flags, None, context)
     }
 
     /// The same, of the identity `chosen` of the file instead of the one that flags and environment name.
     pub fn of_identity(
-        flags: &'a ArgMatches,
+        flags: &'a dyn Given,
         chosen: Option<&'a str>,
         context: &Context<'a>,
     ) -> Self {
@@ -240,7 +239,7 @@ impl<'a> Sources<'a> {
 
     /// What a setting is, if anyone says so.
     pub fn get(&self, setting: Setting) -> Option<Found> {
-        if let Some(value) = flags::value(self.flags, setting.name()) {
+        if let Some(value) = self.flags.value(setting.name()) {
             return Some(Found {
                 setting,
                 value: value.to_owned(),
@@ -342,7 +341,8 @@ impl<'a> Sources<'a> {
     }
 
     fn general(&self, flag: &str, name: &str) -> Option<OsString> {
-        flags::value(self.flags, flag)
+        self.flags
+            .value(flag)
             .map(OsStr::to_owned)
             .or_else(|| variable(self.environment, name))
     }

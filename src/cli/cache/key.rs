@@ -58,6 +58,24 @@ pub fn of(plan: &Plan, context: &Context<'_>) -> io::Result<Key> {
     Ok(key.finish())
 }
 
+/// The key of how a plan reaches the service: what failed on one way may succeed on another.
+pub fn of_way(plan: &Plan) -> Key {
+    let mut key = KeyBuilder::new();
+    let (transport, retry) = (&plan.network.transport, &plan.network.retry);
+    let proxy = transport.proxy.as_deref().unwrap_or_default();
+    key.value("proxy", proxy.as_bytes());
+    for (name, duration) in [
+        ("connect timeout", transport.connect_timeout),
+        ("timeout", transport.timeout),
+        ("within", retry.within),
+    ] {
+        key.value(name, &duration.as_nanos().to_be_bytes());
+    }
+    key.value("attempts", &retry.attempts.to_be_bytes());
+    key.value("correct clock", &[plan.network.correct_clock.into()]);
+    key.finish()
+}
+
 fn identity(key: &mut KeyBuilder, plan: &IdentityPlan, context: &Context<'_>) -> io::Result<()> {
     for (name, place) in [("certificate", &plan.certificate), ("key", &plan.key)] {
         match place {

@@ -111,6 +111,7 @@ fn usable(
         min_life: plan.cache.min_life,
         session: core::time::Duration::from_secs(plan.session.duration.into()),
         patience: plan.network.retry.within,
+        way: key::of_way(plan),
     };
     Some((cache, clocks, wanted))
 }

@@ -3,13 +3,13 @@
 use std::ffi::OsStr;
 use std::format;
 
-use clap::{Arg, ArgMatches};
+use clap::Arg;
 
 use super::super::error::CliError;
 #[cfg(not(feature = "tpm"))]
 use super::super::place;
 use super::super::selector;
-use super::{parse_switch, value, with_value};
+use super::{Given, parse_switch, with_value};
 use crate::host::config::Setting;
 
 const HEADING: &str = "For compatibility with aws_signing_helper";
@@ -101,16 +101,16 @@ pub fn flags(settings: &[Setting]) -> impl Iterator<Item = Arg> {
 ///
 /// # Errors
 /// [`CliError`], naming the first of them.
-pub fn refuse_unsupported(matches: &ArgMatches) -> Result<(), CliError> {
+pub fn refuse_unsupported(given: &dyn Given) -> Result<(), CliError> {
     #[cfg(not(feature = "tpm"))]
-    refuse_tpm(matches)?;
+    refuse_tpm(given)?;
     for flag in &FLAGS {
         let Some(what) = flag.later else { continue };
         let off = |value: &OsStr| parse_switch(value) == Some(false);
-        match value(matches, flag.name) {
-            Some(given) if flag.value.is_some() || !off(given) => {
+        match given.value(flag.name) {
+            Some(value) if flag.value.is_some() || !off(value) => {
                 if flag.name == CERT_SELECTOR {
-                    selector::read(given)?;
+                    selector::read(value)?;
                 }
                 return Err(CliError::usage(
                     format!("not built yet: {what} (--{})", flag.name),
@@ -125,14 +125,12 @@ pub fn refuse_unsupported(matches: &ArgMatches) -> Result<(), CliError> {
 
 /// Refuses what is said of TPM keys, where they cannot be used.
 #[cfg(not(feature = "tpm"))]
-fn refuse_tpm(matches: &ArgMatches) -> Result<(), CliError> {
-    let switch = super::switch(matches, NO_TPM_KEY_PASSWORD)?;
-    let given = match value(matches, TPM_KEY_PASSWORD) {
+fn refuse_tpm(given: &dyn Given) -> Result<(), CliError> {
+    let switch = super::switch(given, NO_TPM_KEY_PASSWORD)?;
+    let name = match given.value(TPM_KEY_PASSWORD) {
         Some(_) => TPM_KEY_PASSWORD,
         None if switch => NO_TPM_KEY_PASSWORD,
         None => return Ok(()),
     };
-    Err(place::without_tpm(format!(
-        "--{given} is for keys in a TPM"
-    )))
+    Err(place::without_tpm(format!("--{name} is for keys in a TPM")))
 }

@@ -6,11 +6,12 @@
 
 mod compatibility;
 mod describe;
+mod plain;
 
 use std::ffi::{OsStr, OsString};
 use std::format;
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, Command, value_parser};
 
 use self::describe::{IDENTITY, OUTPUT, describe};
 use super::error::CliError;
@@ -19,42 +20,72 @@ use crate::host::config::Setting;
 #[cfg(feature = "tpm")]
 pub use compatibility::{NO_TPM_KEY_PASSWORD, TPM_KEY_PASSWORD};
 pub use compatibility::{PKCS8_PASSWORD, refuse_unsupported};
+pub use plain::{Given, read};
 
 /// The flags that every signing command has, whatever it does with the signature.
 pub fn common(command: Command, settings: &[Setting]) -> Command {
     command
-        .arg(with_value(
-            Arg::new("identity")
-                .long("identity")
-                .short('i')
-                .help("Use [identity.NAME] of keystead.toml")
-                .help_heading(IDENTITY),
-            Some("NAME"),
-        ))
-        .arg(with_value(
-            Arg::new("config")
-                .long("config")
-                .help("Read this file instead of the usual keystead.toml")
-                .help_heading(IDENTITY),
-            Some("FILE"),
-        ))
+        .args(GENERAL.iter().map(General::arg))
         .args(settings.iter().copied().map(setting_flag))
-        .arg(with_value(
-            Arg::new("debug")
-                .long("debug")
-                .help("Show on standard error what is signed, sent and answered, without secrets")
-                .help_heading(OUTPUT),
-            None,
-        ))
         .arg(error_format())
         .args(compatibility::flags(settings))
-        .arg(
-            // AWS's helper takes arguments without a flag, and ignores them.
-            Arg::new(EXTRA)
-                .num_args(0..)
-                .value_parser(value_parser!(OsString))
-                .hide(true),
-        )
+        .arg(extra())
+}
+
+/// A flag that is no setting.
+struct General {
+    name: &'static str,
+    short: Option<char>,
+    /// What its value is called; switches have none.
+    value: Option<&'static str>,
+    heading: &'static str,
+    help: &'static str,
+}
+
+const GENERAL: [General; 3] = [
+    General {
+        name: "identity",
+        short: Some('i'),
+        value: Some("NAME"),
+        heading: IDENTITY,
+        help: "Use [identity.NAME] of keystead.toml",
+    },
+    General {
+        name: "config",
+        short: None,
+        value: Some("FILE"),
+        heading: IDENTITY,
+        help: "Read this file instead of the usual keystead.toml",
+    },
+    General {
+        name: "debug",
+        short: None,
+        value: None,
+        heading: OUTPUT,
+        help: "Show on standard error what is signed, sent and answered, without secrets",
+    },
+];
+
+impl General {
+    fn arg(&self) -> Arg {
+        let arg = Arg::new(self.name)
+            .long(self.name)
+            .help(self.help)
+            .help_heading(self.heading);
+        let arg = match self.short {
+            Some(short) => arg.short(short),
+            None => arg,
+        };
+        with_value(arg, self.value)
+    }
+}
+
+/// AWS's helper takes arguments without a flag, and ignores them.
+fn extra() -> Arg {
+    Arg::new(EXTRA)
+        .num_args(0..)
+        .value_parser(value_parser!(OsString))
+        .hide(true)
 }
 
 const EXTRA: &str = "extra";
@@ -65,12 +96,20 @@ fn setting_flag(setting: Setting) -> Arg {
         .long(setting.name())
         .help(description.help)
         .help_heading(description.heading);
-    let arg = match setting {
-        Setting::Key => arg.visible_alias("private-key"),
-        Setting::PasswordSource => arg.visible_alias("pin-source"),
-        _ => arg,
+    let arg = match alias(setting) {
+        Some(alias) => arg.visible_alias(alias),
+        None => arg,
     };
     with_value(arg, description.value)
+}
+
+/// The other name of a setting's flag.
+const fn alias(setting: Setting) -> Option<&'static str> {
+    match setting {
+        Setting::Key => Some("private-key"),
+        Setting::PasswordSource => Some("pin-source"),
+        _ => None,
+    }
 }
 
 fn with_value(arg: Arg, value: Option<&'static str>) -> Arg {
@@ -98,24 +137,17 @@ pub fn error_format() -> Arg {
         .global(true)
 }
 
-/// Whether an argument stands without a flag.
-pub fn has_extra(matches: &ArgMatches) -> bool {
-    matches.contains_id(EXTRA)
-}
-
 /// What a flag was given as. An empty value counts as none, as with AWS's helper.
-pub fn value<'m>(matches: &'m ArgMatches, name: &str) -> Option<&'m OsStr> {
-    // A flag that the command does not have was not given either.
-    let value = matches.try_get_one::<OsString>(name).ok().flatten()?;
-    (!value.is_empty()).then_some(value)
+pub fn value<'g>(given: &'g dyn Given, name: &str) -> Option<&'g OsStr> {
+    given.value(name)
 }
 
 /// Whether a general switch such as `--debug` is on.
 ///
 /// # Errors
 /// [`CliError`] if its value is neither true nor false.
-pub fn switch(matches: &ArgMatches, name: &str) -> Result<bool, CliError> {
-    let Some(value) = value(matches, name) else {
+pub fn switch(given: &dyn Given, name: &str) -> Result<bool, CliError> {
+    let Some(value) = given.value(name) else {
         return Ok(false);
     };
     parse_switch(value)
@@ -135,6 +167,7 @@ pub fn parse_switch(value: &OsStr) -> Option<bool> {
 mod tests {
     use super::super::parse;
     use super::*;
+    use clap::ArgMatches;
     use proptest::prelude::*;
     use std::borrow::ToOwned as _;
     use std::format;
@@ -170,7 +203,7 @@ mod tests {
     fn values_as_go_takes_them() {
         let given = |arguments: &[&str]| {
             let matches = matches(arguments);
-            value(&matches, "role-session-name").map(OsStr::to_owned)
+            matches.value("role-session-name").map(OsStr::to_owned)
         };
         assert_eq!(given(&["--role-session-name=a=b"]), Some("a=b".into()));
         assert_eq!(
@@ -183,7 +216,7 @@ mod tests {
         );
         assert_eq!(given(&["--role-session-name="]), None);
         let key = matches(&["--private-key", "x"]);
-        assert_eq!(value(&key, "key"), Some(OsStr::new("x")));
+        assert_eq!(key.value("key"), Some(OsStr::new("x")));
     }
 
     #[test]
@@ -217,7 +250,7 @@ mod tests {
             let all: Vec<OsString> = [OsString::from("test")].into_iter().chain(arguments).collect();
             let command = common(Command::new("test"), &Setting::ALL);
             if let Ok(Some(matches)) = parse::matches(command, &all) {
-                let _ = (refuse_unsupported(&matches), has_extra(&matches), switch(&matches, "debug"));
+                let _ = (refuse_unsupported(&matches), matches.has_extra(), switch(&matches, "debug"));
             }
         }
     }

@@ -30,6 +30,9 @@ const NEW: &str = ".new";
 /// An entry that was begun so long ago is not going to be finished.
 const ABANDONED_AFTER: Duration = Duration::from_secs(60);
 
+/// No session lives longer.
+const LONGEST_SESSION: Duration = Duration::from_secs(43_200);
+
 /// A folder with credentials.
 #[derive(Debug)]
 pub struct Cache {
@@ -51,24 +54,26 @@ pub struct Listed {
 pub(super) struct Lock(File);
 
 impl Lock {
-    /// Leaves a failure to those who wait.
-    pub(super) fn leave(&self, now: &Moment, failure: &str) {
-        let text = std::format!("{}\n{}\n{failure}", now.boot, now.since_boot.as_millis());
+    /// Leaves a failure to those who wait and would go the same way.
+    pub(super) fn leave(&self, now: &Moment, way: &Key, failure: &str) {
+        let since_boot = now.since_boot.as_millis();
+        let text = std::format!("{}\n{since_boot}\n{way}\n{failure}", now.boot);
         // Without it they try themselves.
         let _ = self.0.set_len(0);
         let _ = self.0.write_all_at(text.as_bytes(), 0);
     }
 
-    /// The failure that was left, if it happened since `began`.
-    pub(super) fn left_since(&self, began: &Moment) -> Option<String> {
+    /// The failure that was left, if it happened since `began`, and on that way.
+    pub(super) fn left_since(&self, began: &Moment, way: &Key) -> Option<String> {
         let mut text = String::new();
         let mut file = (&self.0).take(MAX_LEN as u64);
         file.read_to_string(&mut text).ok()?;
-        let mut lines = text.splitn(3, '\n');
+        let mut lines = text.splitn(4, '\n');
         let is_this_boot = BootId::parse(lines.next()?)? == began.boot;
         let when = Duration::from_millis(lines.next()?.parse().ok()?);
+        let is_this_way = Key::parse(lines.next()?)? == *way;
         let failure = lines.next()?;
-        (is_this_boot && when >= began.since_boot).then(|| failure.to_owned())
+        (is_this_boot && is_this_way && when >= began.since_boot).then(|| failure.to_owned())
     }
 }
 
@@ -206,7 +211,7 @@ impl Cache {
     /// [`io::Error`] if the folder cannot be read or written to; what can be removed is gone then.
     pub fn clear(&self) -> io::Result<usize> {
         let cleared = self.clear_named(&self.names()?);
-        self.sweep(|_, _| true)?;
+        self.sweep(|key| self.remove(&key.to_string()))?;
         cleared
     }
 
@@ -229,24 +234,42 @@ impl Cache {
     /// left, and locks of entries that are not there.
     pub(super) fn clean(&self, now: &Moment) {
         // It is tried again when the next entry is stored.
-        let _ = self.sweep(|cache, key| match cache.entry(key) {
-            Ok(entry) => entry.left(now).is_zero(),
-            Err(miss) => miss == Miss::Damaged,
-        });
+        let _ = self.sweep(|key| self.remove_if(key, || self.is_useless(key, now)));
     }
 
-    fn sweep(&self, is_useless: impl Fn(&Self, &Key) -> bool) -> io::Result<()> {
-        let names = self.names()?;
-        for name in &names {
+    fn is_useless(&self, key: &Key, now: &Moment) -> bool {
+        match self.entry(key) {
+            Ok(entry) => entry.left(now).is_zero(),
+            Err(Miss::Damaged) => true,
+            // How long it lives, only that version knows.
+            Err(Miss::Version) => self.is_older_than(LONGEST_SESSION, &key.to_string()),
+            Err(Miss::None | Miss::Refused(_)) => false,
+        }
+    }
+
+    /// Removes a useless entry, unless somebody is about to put another one in its place.
+    pub(super) fn remove_if(&self, key: &Key, is_useless: impl Fn() -> bool) {
+        if !is_useless() {
+            return;
+        }
+        let lock = |which: &&str| self.try_lock(key, which).ok().flatten();
+        let locks: Option<Vec<Lock>> = LOCKS.iter().map(lock).collect();
+        // It may have been replaced before the locks were ours.
+        if locks.is_some() && is_useless() {
+            self.remove(&key.to_string());
+        }
+    }
+
+    fn sweep(&self, entry: impl Fn(&Key)) -> io::Result<()> {
+        for name in &self.names()? {
             if let Some(key) = Key::parse(name) {
-                if is_useless(self, &key) {
-                    self.remove(name);
-                }
-            } else if name.ends_with(NEW) && self.is_abandoned(name) {
+                entry(&key);
+            } else if name.ends_with(NEW) && self.is_older_than(ABANDONED_AFTER, name) {
                 self.remove(name);
             }
         }
-        for name in &names {
+        // The locks that were taken just now are among them.
+        for name in &self.names()? {
             let mut locks = LOCKS.iter();
             let key = locks.find_map(|which| Key::parse(name.strip_suffix(which)?));
             if let Some(key) = key
@@ -278,12 +301,12 @@ impl Cache {
         }
     }
 
-    fn is_abandoned(&self, name: &str) -> bool {
+    fn is_older_than(&self, age: Duration, name: &str) -> bool {
         let state = rustix::fs::statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW);
         let Ok(state) = state else { return false };
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         let then = Duration::from_secs(u64::try_from(state.st_mtime).unwrap_or_default());
-        now.abs_diff(then) > ABANDONED_AFTER
+        now.abs_diff(then) > age
     }
 
     fn remove(&self, name: &str) {

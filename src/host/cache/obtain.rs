@@ -37,6 +37,9 @@ pub struct Wanted {
     pub session: Duration,
     /// How long to wait for another process that asks for the same.
     pub patience: Duration,
+    /// What stands for the way to the service: proxy, timeouts and the like. The failure of another
+    /// process counts only if it went the same way.
+    pub way: Key,
 }
 
 impl Wanted {
@@ -167,7 +170,7 @@ impl Cache {
                 }
                 Err(error) => {
                     if let (Some(lock), Some(text)) = (lock, error.shared()) {
-                        lock.leave(&clocks.now(), &text);
+                        lock.leave(&clocks.now(), &wanted.way, &text);
                     }
                     error
                 }
@@ -239,7 +242,7 @@ impl Cache {
                     return Turn::Enough(credentials);
                 }
                 if let Some(lock) = lock {
-                    let failure = lock.left_since(&began);
+                    let failure = lock.left_since(&began, &wanted.way);
                     return match failure.and_then(|text| E::read(&text)) {
                         Some(error) => {
                             watch(&Event::Failed);

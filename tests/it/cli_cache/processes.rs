@@ -67,9 +67,10 @@ fn who_waits_has_the_failure_that_it_waited_for() {
     let scene = Scene::new();
     let faults = &scene.sandbox.config().faults;
     faults.add(Fault::Slow(Duration::from_secs(60)).times(1));
-    let mut first = Busy::start(scene.command(&["--timeout=2s"]));
+    let impatient = ["--timeout=2s"];
+    let mut first = Busy::start(scene.command(&impatient));
     first.until("--- request");
-    let mut second = Busy::start(scene.command(&[]));
+    let mut second = Busy::start(scene.command(&impatient));
     second.until("waiting");
     // It would get a session, if it asked.
     second.until("another process has just tried, and failed");
@@ -78,6 +79,26 @@ fn who_waits_has_the_failure_that_it_waited_for() {
         assert_eq!(busy.child.wait().expect("it ends").code(), Some(5));
     }
     assert_eq!(scene.sessions_with(&[]), 1);
+}
+
+#[test]
+fn who_goes_another_way_tries_for_itself() {
+    let scene = Scene::new();
+    let nowhere = ["--proxy=http://127.0.0.1:9", "--timeout=2s"];
+    let faults = &scene.sandbox.config().faults;
+    faults.add(Fault::Slow(Duration::from_secs(60)).times(1));
+    let mut first = Busy::start(scene.command(&["--timeout=2s"]));
+    first.until("--- request");
+    let mut others = [&nowhere[..], &["--timeout=30s"]].map(|more| {
+        let mut busy = Busy::start(scene.command(more));
+        busy.until("waiting");
+        busy
+    });
+    let code = |busy: &mut Busy| busy.child.wait().expect("it ends").code();
+    assert_eq!(code(&mut first), Some(5));
+    assert_eq!(code(&mut others[1]), Some(0));
+    // Whichever of the two was first.
+    assert!(matches!(code(&mut others[0]), Some(0 | 5)));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use keystead::core::time::UnixTime;
@@ -110,4 +111,52 @@ fn in_memory_alone_unless_somebody_chose_a_place() {
         .env("XDG_RUNTIME_DIR", "/proc/self"));
     has_credentials(&ran);
     assert_eq!(ran.stderr, "");
+}
+
+/// What runs in a mount namespace of its own, where `$1` becomes a file system in memory; `$2` is run
+/// while it can be written to, `$3` when it cannot any more.
+const READ_ONLY: &str = "
+set -e
+mount -t tmpfs -o mode=0700 none \"$1\"
+eval \"$2\"
+mount -o remount,bind,ro \"$1\"
+if touch \"$1\"/x 2>/dev/null; then exit 9; fi
+eval \"$3\"";
+
+#[test]
+fn a_file_system_that_cannot_be_written_to_is_read_and_is_no_error() {
+    let scene = Scene::new();
+    fs::create_dir(scene.workshop.path("memory")).expect("a folder");
+    let ours = scene.bare(&["--state-dir=memory/state", "--debug"]);
+    let quoted: Vec<_> = [ours.get_program()]
+        .into_iter()
+        .chain(ours.get_args())
+        .map(|word| format!("'{}'", word.to_str().expect("text")))
+        .collect();
+    let ours = quoted.join(" ");
+    // Kept when it can be, found when it cannot; and new ones when what is kept does not do.
+    for (before, after, sessions, says) in [
+        (format!("{ours} >/dev/null"), "", 1, "credentials that live"),
+        (":".to_owned(), "", 1, "off: "),
+        (
+            format!("{ours} >/dev/null"),
+            "--cache-min-life=2h",
+            2,
+            "no lock: Read-only file system",
+        ),
+    ] {
+        let mut isolated = Command::new("unshare");
+        isolated
+            .args(["--map-root-user", "--mount", "sh", "-c", READ_ONLY, "sh"])
+            .arg("memory")
+            .args([&before, &format!("{ours} {after}")])
+            .current_dir(scene.workshop.path(""))
+            .env_remove("HOME")
+            .env("XDG_RUNTIME_DIR", scene.workshop.path("memory"));
+        let earlier = scene.sessions();
+        let ran = run(&mut isolated);
+        has_credentials(&ran);
+        assert_eq!(scene.sessions() - earlier, sessions, "{}", ran.stderr);
+        assert!(ran.stderr.contains(says), "{}", ran.stderr);
+    }
 }

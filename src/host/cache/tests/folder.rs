@@ -60,10 +60,8 @@ fn another_keys_entry_is_not_taken() {
     let scene = Scene::new();
     let ours = wanted();
     assert!(scene.is_new(&ours, 3600));
-    let mut key = KeyBuilder::new();
-    key.value("role", b"Other");
     let other = Wanted {
-        key: key.finish(),
+        key: key("Other"),
         ..wanted()
     };
     fs::copy(scene.entry_path(), scene.path(other.key.to_string())).unwrap();
@@ -73,19 +71,22 @@ fn another_keys_entry_is_not_taken() {
 #[test]
 fn nothing_useless_is_left() {
     let scene = Scene::new();
-    let mut key = KeyBuilder::new();
-    key.value("role", b"Old");
     let old = Wanted {
-        key: key.finish(),
+        key: key("Old"),
         ..wanted()
     };
     assert!(scene.is_new(&old, 900));
     let begun = scene.path(std::format!("{}.0123.new", old.key));
     fs::write(&begun, "half an ent").unwrap();
-    let long_ago = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
-    let file = fs::File::options().write(true).open(&begun).unwrap();
-    file.set_modified(long_ago).unwrap();
+    is_long_ago(&begun);
     fs::write(scene.path("other.new"), "being written").unwrap();
+    // What another version may still use, and what it cannot.
+    let [later, earlier] = ["Later", "Earlier"].map(|role| key(role).to_string());
+    for name in [&later, &earlier] {
+        fs::write(scene.path(name), "keystead-cache-2\n").unwrap();
+        fs::set_permissions(scene.path(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    is_long_ago(&scene.path(&earlier));
     fs::write(scene.path("somebody's"), "").unwrap();
     scene.clocks.set(at(1000));
     assert!(scene.is_new(&wanted(), 3600));
@@ -98,10 +99,46 @@ fn nothing_useless_is_left() {
     };
     let key = wanted().key;
     let locked = std::format!("{key}.lock");
-    let expected = [&*key.to_string(), &locked, "other.new", "somebody's"];
+    let mut expected = [
+        &*key.to_string(),
+        &locked,
+        &later,
+        "other.new",
+        "somebody's",
+    ];
+    expected.sort_unstable();
     assert_eq!(names(), expected);
-    assert_eq!(scene.cache.clear().unwrap(), 1);
+    assert_eq!(scene.cache.clear().unwrap(), 2);
     assert_eq!(names(), ["other.new", "somebody's"]);
+}
+
+fn is_long_ago(path: &Path) {
+    let long_ago = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.set_modified(long_ago).unwrap();
+}
+
+#[test]
+fn an_entry_that_somebody_is_about_to_replace_is_not_removed() {
+    let scene = Scene::new();
+    let key = wanted().key;
+    let is_there = || scene.entry_path().exists();
+    assert!(scene.is_new(&wanted(), 3600));
+    for which in [".lock", ".lock2"] {
+        let held = scene.cache.try_lock(&key, which).unwrap().unwrap();
+        scene.cache.clean(&at(4000));
+        assert!(is_there(), "{which}");
+        drop(held);
+    }
+    // It was replaced between the first look and the lock.
+    let looks = Cell::new(0);
+    scene.cache.remove_if(&key, || {
+        looks.set(looks.get() + 1);
+        looks.get() == 1
+    });
+    assert_eq!((looks.get(), is_there()), (2, true));
+    scene.cache.clean(&at(4000));
+    assert_eq!(fs::read_dir(scene.cache.path()).unwrap().count(), 0);
 }
 
 #[test]

@@ -104,16 +104,21 @@ fn credentials(number: usize, expiration: UnixTime) -> Credentials {
     }
 }
 
-fn wanted() -> Wanted {
+fn key(role: &str) -> Key {
     let mut key = KeyBuilder::new();
-    key.value("role", b"R");
+    key.value("role", role.as_bytes());
+    key.finish()
+}
+
+fn wanted() -> Wanted {
     Wanted {
-        key: key.finish(),
+        key: key("R"),
         identity: "hub".to_owned(),
         certificate: "/etc/hub.pem".to_owned(),
         min_life: None,
         session: Duration::from_secs(3600),
         patience: PATIENCE,
+        way: key("no proxy"),
     }
 }
 

@@ -46,6 +46,23 @@ fn many_at_once_have_one_failure() {
     // Who comes later tries.
     scene.clocks.set(at(1));
     assert!(scene.is_new(&wanted(), 3600));
+    // On another way it might have gone well.
+    let scene = Scene::new();
+    let left = |way: &str| {
+        let held = scene.cache.try_lock(&wanted().key, ".lock");
+        let held = held.unwrap().unwrap();
+        held.leave(&at(0), &key(way), "Network\nfor all");
+    };
+    for (way, is_theirs) in [("a proxy", false), ("no proxy", true)] {
+        left(way);
+        let found = scene.attempt(&wanted(), || Err(Fails::Refused));
+        let expected = if is_theirs {
+            Fails::Network
+        } else {
+            Fails::Refused
+        };
+        assert_eq!(found.unwrap_err(), expected, "{way}");
+    }
     // A failure that is one's own is nobody else's.
     let scene = Scene::new();
     let (all, calls) = fifty(&scene, || Err(Fails::Pin));
