@@ -1,4 +1,5 @@
-"""What one credential-process costs, and a signature in a token or a TPM: bench.py FOLDER-OF-PROGRAMS OUTPUT.json RUNS
+"""What one credential-process costs, a signature in a token or a TPM, and `serve`:
+bench.py FOLDER-OF-PROGRAMS OUTPUT.json RUNS GROUP…
 
 The server is a canned one in Python, in a process of its own: it answers every CreateSession alike,
 so that nothing of keystead is on both sides. CPU is user and system time of the whole process, as the
@@ -25,10 +26,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+import serving
 import tokens
 import tpms
 
-FOLDER, OUTPUT, RUNS = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+FOLDER, OUTPUT, RUNS, GROUPS = pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4:]
 SYSTEM_ROOTS = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
 ACCOUNT = "arn:aws:rolesanywhere:eu-west-1:111122223333"
 ROLE = "arn:aws:iam::111122223333:role/SensorWriter"
@@ -108,7 +110,7 @@ def start(folder, scheme):
     return port.get(timeout=10)
 
 
-def command(program, folder, endpoint, key=None):
+def flags(folder, endpoint, key=None):
     arguments = {
         "certificate": folder / "device.pem",
         "private-key": key or folder / "device.key",
@@ -117,7 +119,11 @@ def command(program, folder, endpoint, key=None):
         "role-arn": ROLE,
         "endpoint": endpoint,
     }
-    return [str(program), "credential-process", *(str(word) for name, value in arguments.items() for word in (f"--{name}", value))]
+    return [str(word) for name, value in arguments.items() for word in (f"--{name}", value)]
+
+
+def command(program, folder, endpoint, key=None):
+    return [str(program), "credential-process", *flags(folder, endpoint, key)]
 
 
 def cpu(arguments, environment):
@@ -184,23 +190,15 @@ def cache_hit(arguments, runtime):
     return {"cpu_ms_min": round(least, 3), "cpu_ms_median": round(middle, 3), "memory_mib": round(peak, 2)}
 
 
-def main():
-    make_files(FOLDER)
-    ports = {scheme: start(FOLDER, scheme) for scheme in ("http", "https")}
-    roots = SYSTEM_ROOTS.read_text().count("BEGIN CERTIFICATE") + 1
-    ways = {
-        "one CA": ("https", {"AWS_CA_BUNDLE": str(FOLDER / "root.pem")}, "HTTPS, one CA certificate"),
-        "system roots": ("https", {"SSL_CERT_FILE": str(FOLDER / "roots.pem")}, f"HTTPS, the system's roots ({roots})"),
-        "http": ("http", {}, "HTTP"),
-    }
-    results = {"machine": platform.platform(), "cpus": os.cpu_count(), "load": os.getloadavg()[0], "runs": RUNS, "programs": {}}
-    print(f"{RUNS} runs each against a canned server in Python; load {results['load']:.1f} on {results['cpus']} cores\n")
+def sessions(ports, ways):
+    """Runs of `credential-process`, from one to the whole set of features."""
+    results = {}
     print(f"{'':34}{'CPU ms':>16}{'':9}{'memory':>8}{'':9}{'round':>7}")
     print(f"{'':34}{'min':>8}{'median':>8}{'limit':>9}{'MiB':>8}{'limit':>9}{'trips':>7}{'limit':>9}")
     for name in ("hub", "hub-tpm", "full"):
         program = FOLDER / name
         size = program.stat().st_size / 1e6
-        measured = results["programs"][name] = {"size_mb": round(size, 2)}
+        measured = results[name] = {"size_mb": round(size, 2)}
         print(f"{name}: {size:.2f} MB stripped" + (f", limit {LIMITS['size']:.0f} MB" if name.startswith("hub") else ""))
         for way, (scheme, environment, title) in ways.items():
             arguments = command(program, FOLDER, f"{scheme}://localhost:{ports[scheme]}")
@@ -215,21 +213,51 @@ def main():
             )
         with tempfile.TemporaryDirectory(dir="/dev/shm") as runtime:
             measured["cache hit"] = cache_hit(command(program, FOLDER, f"http://localhost:{ports['http']}"), runtime)
-    endpoint = f"http://localhost:{ports['http']}"
-    token = tokens.Token(FOLDER / "softhsm", FOLDER / "device.key")
-    results["cold"] = tokens.cold(FOLDER, token, command(FOLDER / "full", FOLDER, endpoint), command(FOLDER / "full", FOLDER, endpoint, token.key), cpu, RUNS)
-    results["steady"] = tokens.steady(FOLDER / "signing", token)
+    return results
+
+
+def with_tpm(endpoint):
+    """Signatures in a TPM, cold and steady."""
     tpm = tpms.Tpm(FOLDER / "tpm")
     try:
         device = tpm.import_device_key(FOLDER / "device.key")
-        results["tpm"] = {
+        return {
             "cold": tpms.cold(command(FOLDER / "hub-tpm", FOLDER, endpoint), command(FOLDER / "hub-tpm", FOLDER, endpoint, device), tpm, cpu, RUNS),
             "commands": tpms.counts(FOLDER / "signing-tpm", tpm),
             "steady": tpms.steady(FOLDER / "signing-tpm", tpm),
         }
     finally:
         tpm.end()
-    pathlib.Path(OUTPUT).write_text(json.dumps(results, indent=2) + "\n")
+
+
+def main():
+    make_files(FOLDER)
+    ports = {scheme: start(FOLDER, scheme) for scheme in ("http", "https")}
+    roots = SYSTEM_ROOTS.read_text().count("BEGIN CERTIFICATE") + 1
+    ways = {
+        "one CA": ("https", {"AWS_CA_BUNDLE": str(FOLDER / "root.pem")}, "HTTPS, one CA certificate"),
+        "system roots": ("https", {"SSL_CERT_FILE": str(FOLDER / "roots.pem")}, f"HTTPS, the system's roots ({roots})"),
+        "http": ("http", {}, "HTTP"),
+    }
+    # What was measured of other groups before stays.
+    kept = pathlib.Path(OUTPUT)
+    results = json.loads(kept.read_text()) if kept.exists() else {}
+    results.update(machine=platform.platform(), cpus=os.cpu_count(), load=os.getloadavg()[0], runs=RUNS)
+    print(f"{RUNS} runs each against a canned server in Python; load {results['load']:.1f} on {results['cpus']} cores\n")
+    endpoint = f"http://localhost:{ports['http']}"
+    if "sessions" in GROUPS:
+        results["programs"] = sessions(ports, ways)
+    if "tokens" in GROUPS:
+        token = tokens.Token(FOLDER / "softhsm", FOLDER / "device.key")
+        results["cold"] = tokens.cold(FOLDER, token, command(FOLDER / "full", FOLDER, endpoint), command(FOLDER / "full", FOLDER, endpoint, token.key), cpu, RUNS)
+        results["steady"] = tokens.steady(FOLDER / "signing", token)
+    if "tpm" in GROUPS:
+        results["tpm"] = with_tpm(endpoint)
+    if "serve" in GROUPS:
+        arguments = {scheme: flags(FOLDER, f"{scheme}://localhost:{ports[scheme]}") for scheme in ports}
+        environments = {"https": ways["system roots"][1], "http": {}}
+        results["serve"] = serving.measure(FOLDER, arguments, environments)
+    kept.write_text(json.dumps(results, indent=2) + "\n")
     print(f"\n{OUTPUT} has the figures.")
 
 

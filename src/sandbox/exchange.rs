@@ -3,6 +3,7 @@
 use core::sync::atomic::Ordering;
 use std::format;
 use std::string::{String, ToString as _};
+use std::time::Instant;
 use std::vec::Vec;
 
 use bytes::Bytes;
@@ -44,6 +45,7 @@ pub(super) async fn answer(
         recorded.status = Some(answer.response.status().as_u16());
         recorded.reason.clone_from(&answer.reason);
     }
+    recorded.answered = Instant::now();
     server.record.add(recorded);
     let mut response = result?.response;
     if let Ok(date) = HeaderValue::try_from(exchange.now.http().to_string()) {
@@ -56,6 +58,7 @@ pub(super) async fn answer(
 struct Exchange<'a> {
     server: &'a Server,
     service: Service,
+    began: Instant,
     /// What befalls it.
     faults: Vec<Fault>,
     /// How far its clock is off, in seconds.
@@ -78,6 +81,7 @@ impl<'a> Exchange<'a> {
         Self {
             server,
             service,
+            began: Instant::now(),
             faults,
             skew,
             now: server.config.clock.now().offset_by(skew),
@@ -100,6 +104,8 @@ impl<'a> Exchange<'a> {
         };
         Recorded {
             service: self.service,
+            began: self.began,
+            answered: self.began,
             method: request.method().to_string(),
             target: request.uri().to_string(),
             headers: request.headers().iter().map(header).collect(),

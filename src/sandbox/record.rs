@@ -4,6 +4,7 @@ use core::fmt;
 use std::collections::VecDeque;
 use std::string::String;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 use std::vec::Vec;
 
 use crate::core::text::Printable;
@@ -45,6 +46,11 @@ impl fmt::Display for Service {
 pub struct Recorded {
     /// The service that it went to.
     pub service: Service,
+    /// When its head had come.
+    pub began: Instant,
+    /// When it was answered, or the connection closed. A request that its client has given up before is not
+    /// recorded.
+    pub answered: Instant,
     /// The method.
     pub method: String,
     /// Path and query, as on the wire.
@@ -155,6 +161,8 @@ mod tests {
     fn recorded(body: usize) -> Recorded {
         Recorded {
             service: Service::Sts,
+            began: Instant::now(),
+            answered: Instant::now(),
             method: "POST".into(),
             target: "/?Action=x".into(),
             headers: Vec::new(),
