@@ -15,12 +15,14 @@ use super::identity_plan::IdentityPlan;
 #[cfg(any(feature = "pkcs11", feature = "tpm"))]
 use super::place::Place;
 use super::plan::{Plan, REQUIRED};
-use super::sources::Sources;
+use super::serve::Settings;
+use super::sources::{Origin, Sources};
 use super::{flags, parse};
 use crate::core::create_session;
 use crate::core::text::Printable;
 use crate::host::config::Setting;
 use crate::host::document;
+use crate::host::serve_config::ServeSetting;
 
 /// One line about it.
 pub const ABOUT: &str =
@@ -71,6 +73,7 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
             }
         }
     }
+    text += &of_serve(&Settings::new(matches, context)?);
     context::print(text.as_bytes())?;
     match (problems.pop(), problems.len()) {
         (None, _) => Ok(ExitCode::SUCCESS),
@@ -86,6 +89,7 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
 fn warn_of_unknown_variables(context: &Context<'_>) {
     let mut known: Vec<String> = GENERAL_VARIABLES.map(String::from).into();
     known.extend(Setting::ALL.map(Setting::variable));
+    known.extend(ServeSetting::ALL.map(ServeSetting::variable));
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy();
         if !name.starts_with("KEYSTEAD_") || known.iter().any(|known| *known == name) {
@@ -111,12 +115,34 @@ fn settings(sources: &Sources<'_>) -> String {
             rows.push((setting.name(), String::from("MISSING"), origin));
         }
     }
-    let mut text = match sources.configuration() {
+    let heading = match sources.configuration() {
         Some((path, identity)) => {
-            format!("identity {} of {}\n\n", identity.name(), path.display())
+            format!("identity {} of {}", identity.name(), path.display())
         }
-        None => String::from("no keystead.toml with an identity was found\n\n"),
+        None => String::from("no keystead.toml with an identity was found"),
     };
+    table(&heading, rows)
+}
+
+/// What `keystead serve` opens, if anybody says anything about that.
+fn of_serve(settings: &Settings<'_>) -> String {
+    let mut rows = vec![];
+    for setting in ServeSetting::ALL {
+        if let Some(found) = settings.get(setting)
+            // Elsewhere they are those of every command.
+            && (setting != ServeSetting::Identities || matches!(found.origin, Origin::File { .. }))
+        {
+            rows.push((setting.name(), found.shown(), format!("{}", found.origin)));
+        }
+    }
+    match rows.is_empty() {
+        true => String::new(),
+        false => format!("\n{}", table("keystead serve", rows)),
+    }
+}
+
+fn table(heading: &str, rows: Vec<(&str, String, String)>) -> String {
+    let mut text = format!("{heading}\n\n");
     let width = rows.iter().map(|(_, value, _)| value.chars().count()).max();
     // Longer values stand out, rather than pushing every origin out of sight.
     let width = width.unwrap_or_default().min(40);

@@ -30,6 +30,7 @@ mod refusal;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod selector;
+mod serve;
 mod session;
 mod sign_string;
 #[cfg(any(feature = "pkcs11", feature = "tpm"))]
@@ -69,6 +70,11 @@ const SUBCOMMANDS: &[Subcommand] = &[
         name: "credential-process",
         about: credential_process::ABOUT,
         run: credential_process::run,
+    },
+    Subcommand {
+        name: "serve",
+        about: serve::ABOUT,
+        run: serve::run,
     },
     Subcommand {
         name: "sign-string",
@@ -132,7 +138,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
 ];
 
 /// Subcommands of AWS's helper that are still missing.
-const LATER: [&str; 2] = ["serve", "update"];
+const LATER: [&str; 1] = ["update"];
 
 /// Runs the program: `arguments[0]` is the name it was started under.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {

@@ -166,6 +166,20 @@ impl<'a> Sources<'a> {
         self.with_file(is_complete)
     }
 
+    /// The configuration file, if it is asked for or one of `required` is missing: what it says beside
+    /// identities.
+    ///
+    /// # Errors
+    /// [`CliError`] if it was asked for and is not there, or is wrong.
+    pub fn document(&self, required: &[Setting]) -> Result<Option<(PathBuf, Config)>, CliError> {
+        let is_asked_for = self.identity().is_some() || self.path().is_some();
+        let is_complete = required.iter().all(|&setting| self.get(setting).is_some());
+        if is_complete && !is_asked_for {
+            return Ok(None);
+        }
+        open(self.path(), self.environment)
+    }
+
     /// The same sources with each identity that could be meant: the one that is named, or all of the
     /// file in turn. Without a file, these alone.
     ///

@@ -7,6 +7,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::document::{self, DocumentError, Table};
+use super::serve_config::ServeConfig;
 
 /// A setting of an identity. Each is a key of `[identity.NAME]`, a flag, and a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,12 +190,13 @@ impl Setting {
 }
 
 /// Sections that other commands read. They are known here, and left to them.
-const OTHER_SECTIONS: [&str; 3] = ["push", "spool", "serve"];
+const OTHER_SECTIONS: [&str; 2] = ["push", "spool"];
 
 /// A configuration file.
 #[derive(Debug)]
 pub struct Config {
     identities: Vec<IdentityConfig>,
+    serve: ServeConfig,
 }
 
 /// One `[identity.NAME]`.
@@ -237,11 +239,20 @@ impl Config {
             table.finish()?;
             identities.push(IdentityConfig { name, values });
         }
+        let serve = match document.table("serve")? {
+            Some(table) => ServeConfig::read(table)?,
+            None => ServeConfig::default(),
+        };
         for section in OTHER_SECTIONS {
             document.table(section)?;
         }
         document.finish()?;
-        Ok(Self { identities })
+        Ok(Self { identities, serve })
+    }
+
+    /// What `[serve]` says.
+    pub fn serve(&self) -> &ServeConfig {
+        &self.serve
     }
 
     /// All identities, by name.

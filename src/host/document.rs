@@ -80,21 +80,36 @@ impl<'a> Table<'a> {
     /// # Errors
     /// If it is something else.
     pub fn text(&mut self, key: &'static str) -> Result<Option<(String, usize)>, DocumentError> {
-        let line = self
+        let line = self.line(key);
+        let text = self.read(key, "a string, a number, or true or false", scalar)?;
+        Ok(text.map(|text| (text, line)))
+    }
+
+    /// The value of `key`, as [`text`](Self::text), or a list of such values, and its line.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn texts(
+        &mut self,
+        key: &'static str,
+    ) -> Result<Option<(Vec<String>, usize)>, DocumentError> {
+        let Some((_, DeValue::Array(_))) = self
             .entries
             .get_key_value(key)
-            .map_or(0, |(name, _)| self.source.line(name.span().start));
-        let text = self.read(
-            key,
-            "a string, a number, or true or false",
-            |value| match value {
-                DeValue::String(text) => Some(text.into_owned()),
-                DeValue::Integer(number) => Some(number.to_string()),
-                DeValue::Boolean(value) => Some(value.to_string()),
-                _ => None,
-            },
-        )?;
-        Ok(text.map(|text| (text, line)))
+            .map(|(name, value)| (name, value.get_ref()))
+        else {
+            let text = self.text(key)?;
+            return Ok(text.map(|(text, line)| (vec![text], line)));
+        };
+        let line = self.line(key);
+        let list = self.read(key, "a list of strings or numbers", |value| match value {
+            DeValue::Array(items) => items
+                .into_iter()
+                .map(|item| scalar(item.into_inner()))
+                .collect(),
+            _ => None,
+        })?;
+        Ok(list.map(|texts| (texts, line)))
     }
 
     /// The value of `key`, a list of strings; one string stands for a list of one. Empty if it is not there.
@@ -225,12 +240,27 @@ impl<'a> Table<'a> {
         }
     }
 
+    fn line(&self, key: &str) -> usize {
+        let entry = self.entries.get_key_value(key);
+        entry.map_or(0, |(name, _)| self.source.line(name.span().start))
+    }
+
     fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() {
             key.to_owned()
         } else {
             format!("{}.{key}", self.path)
         }
+    }
+}
+
+/// A string, a whole number or a truth value, as text.
+fn scalar(value: DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.into_owned()),
+        DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Boolean(value) => Some(value.to_string()),
+        _ => None,
     }
 }
 
@@ -279,6 +309,7 @@ session-duration = 900
         assert_eq!(top.string("account")?, None);
         assert_eq!(top.strings("buckets")?, ["one"]);
         assert_eq!(top.text("none")?, None);
+        assert_eq!(top.texts("none")?, None);
         assert_eq!(top.boolean("strict")?, Some(true));
         let mut profiles = top.tables("profile")?;
         assert_eq!(profiles.len(), 2);

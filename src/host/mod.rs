@@ -22,6 +22,7 @@ mod roots;
 pub mod rules;
 pub mod selector;
 pub mod serial;
+pub mod serve_config;
 pub mod session;
 pub mod tls;
 pub mod transport;

@@ -5,3 +5,5 @@ pub mod credential_process;
 pub mod credentials_file;
 #[cfg(feature = "http-server")]
 pub mod http;
+#[cfg(feature = "http-server")]
+pub mod serve;

@@ -4,4 +4,4 @@ mod log;
 mod source;
 
 pub use log::Log;
-pub use source::Configured;
+pub use source::{About, Configured};

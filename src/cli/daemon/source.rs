@@ -29,6 +29,33 @@ pub struct Configured {
     console: Console,
     clock: Arc<HostClock>,
     files: Vec<PathBuf>,
+    about: About,
+    /// What [`opened`](Self::opened) has opened, until it is taken.
+    first: Option<Box<dyn Opened>>,
+}
+
+/// What outputs tell about an identity.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// Its name in `keystead.toml`; `default`, if flags and variables alone say what it is.
+    pub name: String,
+    /// The role.
+    pub role_arn: String,
+    /// The region.
+    pub region: String,
+}
+
+impl About {
+    fn new(plan: &Plan, sources: &Sources<'_>) -> Self {
+        let configuration = sources.configuration();
+        Self {
+            name: configuration
+                .map_or("default", |(_, identity)| identity.name())
+                .into(),
+            role_arn: plan.session.arns.role().as_str().into(),
+            region: plan.session.region.clone(),
+        }
+    }
 }
 
 impl Configured {
@@ -50,7 +77,24 @@ impl Configured {
             console: context.console,
             clock: session::clock(&plan, context),
             files: files(&plan, &sources),
+            about: About::new(&plan, &sources),
+            first: None,
         })
+    }
+
+    /// The same, opened on this thread: what is wrong with certificate or key ends the program here, and
+    /// whoever is asked for a PIN is asked before anything runs in the background.
+    ///
+    /// # Errors
+    /// [`CliError`] if certificate or key cannot be opened.
+    pub fn opened(mut self) -> Result<Self, CliError> {
+        self.first = Some(Box::new(self.reopen()?));
+        Ok(self)
+    }
+
+    /// What outputs tell about it.
+    pub fn about(&self) -> &About {
+        &self.about
     }
 
     /// The clock that everything about this identity goes by.
@@ -76,6 +120,9 @@ impl Configured {
 
 impl Source for Configured {
     fn open(&mut self) -> Result<Box<dyn Opened>, Failure> {
+        if let Some(opened) = self.first.take() {
+            return Ok(opened);
+        }
         match self.reopen() {
             Ok(opened) => Ok(Box::new(opened)),
             Err(error) => {

@@ -1,0 +1,165 @@
+//! Where a setting of `keystead serve` comes from: flags over environment over `[serve]` of
+//! `keystead.toml`, as with those of an identity.
+
+use core::fmt;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::string::{String, ToString as _};
+use std::vec::Vec;
+use std::{format, vec};
+
+use clap::ArgMatches;
+
+use crate::backend::secret::Environment;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::plan::REQUIRED;
+use crate::cli::sources::{Origin, Sources};
+use crate::cli::{flags, place};
+use crate::host::config::Config;
+use crate::host::serve_config::ServeSetting;
+
+/// All sources of them.
+pub struct Settings<'a> {
+    flags: &'a ArgMatches,
+    environment: &'a dyn Environment,
+    file: Option<(PathBuf, Config)>,
+}
+
+/// What a setting is, and who says so.
+pub struct Given {
+    /// Its values, none of them empty.
+    pub values: Vec<OsString>,
+    /// Who says so.
+    pub origin: Origin,
+}
+
+impl<'a> Settings<'a> {
+    /// Reads the file, if what is served is not complete without it.
+    ///
+    /// # Errors
+    /// [`CliError`] if a file was asked for and is not there, or is wrong.
+    pub fn new(flags: &'a ArgMatches, context: &Context<'a>) -> Result<Self, CliError> {
+        Ok(Self {
+            flags,
+            environment: context.environment,
+            file: Sources::new(flags, context).document(&REQUIRED)?,
+        })
+    }
+
+    /// What a setting is, if anyone says so.
+    pub fn get(&self, setting: ServeSetting) -> Option<Given> {
+        let given = |values: Vec<OsString>, origin| {
+            let values: Vec<_> = values
+                .into_iter()
+                .filter(|value| !value.is_empty())
+                .collect();
+            (!values.is_empty()).then_some(Given { values, origin })
+        };
+        let flag = setting.flag();
+        let values = self.flags.try_get_many::<OsString>(flag).ok().flatten();
+        let values = values.map(|values| values.cloned().collect());
+        if let Some(found) = values.and_then(|values| given(values, Origin::Flag(flag))) {
+            return Some(found);
+        }
+        let variable = setting.variable();
+        let values = self
+            .environment
+            .var(&variable)
+            .map(|value| split(setting, &value));
+        if let Some(found) = values.and_then(|values| given(values, Origin::Variable(variable))) {
+            return Some(found);
+        }
+        let (path, config) = self.file.as_ref()?;
+        let value = config.serve().value(setting)?;
+        let values = value.texts.iter().map(OsString::from).collect();
+        let origin = Origin::File {
+            path: path.clone(),
+            line: value.line,
+        };
+        given(values, origin)
+    }
+
+    /// A setting that is true or false; false if nobody says anything.
+    ///
+    /// # Errors
+    /// [`CliError`] if it is neither.
+    pub fn switch(&self, setting: ServeSetting) -> Result<bool, CliError> {
+        let given = self.parsed(setting, |text| {
+            flags::parse_switch(OsStr::new(text)).ok_or("this is neither true nor false")
+        })?;
+        Ok(given.unwrap_or_default())
+    }
+
+    /// A setting that is a path; one in a file is relative to the file's folder.
+    pub fn path(&self, setting: ServeSetting) -> Option<PathBuf> {
+        let given = self.get(setting)?;
+        let path = PathBuf::from(given.values.last()?);
+        Some(match &given.origin {
+            Origin::File { path: file, .. } => file.with_file_name("").join(path),
+            _ => path,
+        })
+    }
+
+    /// A setting that `parse` reads.
+    ///
+    /// # Errors
+    /// [`CliError`] with what `parse` says.
+    pub fn parsed<T, E: fmt::Display>(
+        &self,
+        setting: ServeSetting,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, CliError> {
+        Ok(self.all(setting, parse)?.pop())
+    }
+
+    /// A setting with several values that `parse` reads.
+    ///
+    /// # Errors
+    /// [`CliError`] with what `parse` says.
+    pub fn all<T, E: fmt::Display>(
+        &self,
+        setting: ServeSetting,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Result<Vec<T>, CliError> {
+        let Some(given) = self.get(setting) else {
+            return Ok(vec![]);
+        };
+        let values = given.values.iter();
+        values
+            .map(|value| {
+                let text = value
+                    .to_str()
+                    .ok_or_else(|| given.invalid(value, "this is not UTF-8"))?;
+                parse(text).map_err(|error| given.invalid(value, error))
+            })
+            .collect()
+    }
+}
+
+impl Given {
+    /// The values as they may be shown.
+    pub fn shown(&self) -> String {
+        let values = self.values.iter();
+        let values: Vec<_> = values
+            .map(|value| place::shown(&value.to_string_lossy()))
+            .collect();
+        values.join(", ")
+    }
+
+    fn invalid(&self, value: &OsStr, why: impl fmt::Display) -> CliError {
+        let value = place::shown(&value.to_string_lossy());
+        CliError::usage(format!("{}: `{value}`: {why}", self.origin), "")
+    }
+}
+
+/// A variable has a list's values with commas between them.
+fn split(setting: ServeSetting, value: &OsStr) -> Vec<OsString> {
+    match value.to_str() {
+        Some(text) if setting.is_list() && setting != ServeSetting::Identities => text
+            .split(',')
+            .map(|part| part.trim().to_string().into())
+            .collect(),
+        _ => vec![value.into()],
+    }
+}
