@@ -7,6 +7,7 @@ mod cli_credential_process;
 mod cli_diagnostics;
 mod cli_https;
 mod cli_keys;
+mod cli_serve;
 mod cli_settings;
 mod cli_tokens;
 mod cli_tpm;

@@ -1,6 +1,6 @@
 //! From the plan to sockets that listen, each with what is behind it.
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::string::String;
 use std::sync::Arc;

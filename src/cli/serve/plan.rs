@@ -1,7 +1,7 @@
 //! What `keystead serve` opens, everything checked before anything is opened.
 
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::format;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::string::{String, ToString as _};
 use std::vec;

@@ -5,8 +5,8 @@ mod doors;
 mod imds;
 mod observed;
 
+use core::cell::RefCell;
 use std::boxed::Box;
-use std::cell::RefCell;
 use std::rc::Rc;
 use std::string::{String, ToString as _};
 use std::sync::Arc;
@@ -25,8 +25,8 @@ use crate::output::http::{Body, Handler as _, Header, Headers, Outcome, Request,
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const ROLE: &str = "arn:aws:iam::111122223333:role/hubs/SensorWriter";
-const NOW: &str = "2026-11-22T12:00:00Z";
-const EXPIRATION: &str = "2026-11-22T13:00:00Z";
+const NOW: &str = "2036-11-22T12:00:00Z";
+const EXPIRATION: &str = "2036-11-22T13:00:00Z";
 
 /// What an identity's refresher would have to say.
 #[derive(Default)]
