@@ -360,7 +360,6 @@ fn commands_and_help() {
     assert_eq!(ran(&["version"]).stdout, version);
     assert_eq!(ran(&["--version"]).stdout, version);
     ran(&["credental-process"]).failed(2, "did you mean `credential-process`?");
-    ran(&["serve"]).failed(2, "not built yet: the command serve");
 }
 
 #[test]
