@@ -2,6 +2,7 @@
 //! None may panic, and what they accept has to hold together. The ordinary tests include this file
 //! and run the seeds through it.
 
+mod http_request;
 mod isolated;
 #[cfg(feature = "tpm")]
 mod isolated_tpm;
@@ -9,6 +10,7 @@ mod isolated_tpm;
 use std::io::Write as _;
 use std::path::Path;
 
+pub use http_request::http_request;
 pub use isolated::{isolated_answer, isolated_request};
 
 use embedded_io::{ErrorKind, ErrorType, Read, Write};
@@ -41,6 +43,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("config", config),
     ("fault", fault),
     ("http_answer", http_answer),
+    ("http_request", http_request),
     ("isolated_answer", isolated_answer),
     ("isolated_request", isolated_request),
     ("isolated_tpm_answer", isolated_tpm_answer),

@@ -89,6 +89,11 @@ impl ClientCertificate {
         let chain = chain.into_iter().map(CertificateDer::from).collect();
         Ok(Self(Arc::new(CertifiedKey::new(chain, Arc::new(key)))))
     }
+
+    /// The same, for whatever else `rustls` takes it for.
+    pub(crate) fn into_certified_key(self) -> Arc<CertifiedKey> {
+        self.0
+    }
 }
 
 impl fmt::Debug for ClientCertificate {
@@ -121,7 +126,7 @@ impl fmt::Display for UnsupportedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} keys cannot be used as TLS client keys yet; take an RSA or EC key",
+            "{} keys cannot be used for TLS yet; take an RSA or EC key",
             self.0
         )
     }

@@ -15,6 +15,7 @@ mod cli_vectors;
 mod core_properties;
 mod create_session_vectors;
 mod fuzz_seeds;
+mod http_server_tls;
 mod http_stream;
 mod keys;
 mod ml_dsa_chain;

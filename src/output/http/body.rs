@@ -4,9 +4,9 @@ use super::limits::Limits;
 use super::parse::{BODY_TOO_LARGE, Framing};
 use super::response::Refusal;
 
-/// What is still to come of a body.
+/// What is still to come of a request's body.
 #[derive(Debug, Clone)]
-pub(super) struct Rest {
+pub struct RestOfBody {
     place: Place,
     /// How many bytes more are put up with, whatever they are.
     room: usize,
@@ -45,8 +45,9 @@ enum Place {
     Done,
 }
 
-impl Rest {
-    pub(super) fn new(framing: Framing, limits: &Limits) -> Self {
+impl RestOfBody {
+    /// All of it.
+    pub fn new(framing: Framing, limits: &Limits) -> Self {
         Self {
             place: match framing {
                 Framing::Length(length) => Place::Length(length),
@@ -61,7 +62,10 @@ impl Rest {
 
     /// Takes the body's bytes from the beginning of `bytes`. Gives how many they were if the body ends
     /// there; else they all were.
-    pub(super) fn skip(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
+    ///
+    /// # Errors
+    /// [`Refusal`], if it is too large or malformed.
+    pub fn skip(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
         let mut at = 0;
         while let Some(next) = self.step(&bytes[at..])? {
             if next == 0 && self.place == Place::Done {

@@ -8,7 +8,7 @@ use std::vec::Vec;
 use mio::{Interest, Registry, Token};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use super::body::Rest;
+use super::body::RestOfBody;
 use super::limits::Limits;
 use super::parse::{self, Framing, Head};
 use super::request::Request;
@@ -29,8 +29,11 @@ pub(super) struct Connection {
     readable: bool,
     /// The peer has closed its side, so that there is an end to be read.
     hung_up: bool,
+    watches_writes: bool,
     /// Whether the time of a request is running.
     begun: bool,
+    /// When it was accepted, or its last answer was sent.
+    since: Instant,
     deadline: Instant,
 }
 
@@ -39,7 +42,7 @@ enum State {
     /// The head of a request is awaited.
     Head,
     /// The head is the first so many bytes of the input, the rest of the body is awaited.
-    Body { head: usize, rest: Rest },
+    Body { head: usize, rest: RestOfBody },
     /// The request, which is the first so many bytes of the input, waits for the handler.
     Parked { len: usize },
     /// After the answer the connection ends.
@@ -112,6 +115,7 @@ impl Connection {
         token: Token,
         listener: usize,
         refusal: Option<Refusal>,
+        now: Instant,
         deadline: Instant,
     ) -> Self {
         Self {
@@ -123,7 +127,9 @@ impl Connection {
             input: Zeroizing::new(Vec::new()),
             readable: false,
             hung_up: false,
+            watches_writes: false,
             begun: true,
+            since: now,
             deadline,
         }
     }
@@ -144,14 +150,14 @@ impl Connection {
         matches!(self.state, State::Parked { .. })
     }
 
-    /// How readily this connection is given up for another one: first those without a request, the one
-    /// that has been so for longest before the others; then those whose request is not whole.
+    /// How readily this connection is given up for another one, if it is: first those without a request,
+    /// the one that has been so for longest before the others; then those whose request is not whole.
     pub(super) fn expendable(&self) -> Option<(bool, Instant)> {
         let waits_for_peer = matches!(
             self.state,
             State::Head | State::Body { .. } | State::Lingering
         );
-        (waits_for_peer && !self.stream.is_blocked()).then_some((self.begun, self.deadline))
+        (waits_for_peer && !self.stream.is_blocked()).then_some((self.begun, self.since))
     }
 
     pub(super) fn set_readable(&mut self, hung_up: bool) {
@@ -168,8 +174,14 @@ impl Connection {
     }
 
     pub(super) fn turn(&mut self, turn: &mut Turn<'_>, occasion: Occasion) -> Next {
+        let next = self.try_turn(turn, occasion).and_then(|next| {
+            if next != Next::Close {
+                self.watch(turn.registry)?;
+            }
+            Ok(next)
+        });
         // A connection that fails ends; there is nobody to tell.
-        self.try_turn(turn, occasion).unwrap_or(Next::Close)
+        next.unwrap_or(Next::Close)
     }
 
     fn try_turn(&mut self, turn: &mut Turn<'_>, occasion: Occasion) -> io::Result<Next> {
@@ -178,7 +190,6 @@ impl Connection {
             if !self.stream.flush()? {
                 return Ok(if expired { Next::Close } else { Next::Event });
             }
-            self.watch(turn, Interest::READABLE)?;
             self.rest(turn);
         }
         match self.state {
@@ -190,7 +201,7 @@ impl Connection {
                 if self.input.is_empty() {
                     return Ok(Next::Close);
                 }
-                self.refuse(turn, EXPIRED)?;
+                self.refuse(turn, EXPIRED, false)?;
                 return self.after_last(turn);
             }
             _ => {}
@@ -211,7 +222,7 @@ impl Connection {
         turn: &mut Turn<'_>,
         scratch: &mut [u8],
         used: &mut usize,
-        expired: bool,
+        mut expired: bool,
     ) -> io::Result<Next> {
         let input = mem::take(&mut self.input);
         let (mut start, mut end) = (0, input.len());
@@ -224,12 +235,14 @@ impl Connection {
                 Step::Answered { len } => {
                     start += len;
                     requests += 1;
-                    if self.stream.is_blocked() {
-                        break Next::Event;
-                    }
+                    expired = false;
                     if let State::Last { linger } = &mut self.state {
                         *linger |= start < end || self.readable;
+                        start = end;
                         break self.after_last(turn)?;
+                    }
+                    if self.stream.is_blocked() {
+                        break Next::Event;
                     }
                     if requests == REQUESTS && (start < end || self.readable) {
                         break Next::Turn;
@@ -264,7 +277,7 @@ impl Connection {
                 }
             }
         };
-        if next != Next::Close && start < end && !matches!(self.state, State::Lingering) {
+        if next != Next::Close && start < end {
             // No more room than it needs: many connections may be in the middle of a request.
             self.input = Zeroizing::new(scratch[start..end].to_vec());
         }
@@ -305,7 +318,8 @@ impl Connection {
         match result {
             Ok(step) => step,
             Err(refusal) => {
-                self.refuse(turn, refusal)?;
+                // Of a head that is malformed as well.
+                self.refuse(turn, refusal, bytes.starts_with(b"HEAD "))?;
                 Ok(Step::Answered { len: bytes.len() })
             }
         }
@@ -330,7 +344,7 @@ impl Connection {
             (Some(len), _) => len,
             (None, Framing::Length(0)) => head.len,
             (None, framing) => {
-                let mut rest = Rest::new(framing, turn.limits);
+                let mut rest = RestOfBody::new(framing, turn.limits);
                 match rest.skip(&bytes[head.len..])? {
                     Some(body) => head.len + body,
                     None => {
@@ -339,7 +353,7 @@ impl Connection {
                             rest,
                         };
                         let waits = head.expects_continue && bytes.len() == head.len;
-                        let sent = if waits { self.go_on(turn) } else { Ok(()) };
+                        let sent = if waits { self.go_on() } else { Ok(()) };
                         return Ok(sent.map(|()| Step::More { keep: head.len }));
                     }
                 }
@@ -349,10 +363,8 @@ impl Connection {
     }
 
     /// RFC 9110 section 15.2.1
-    fn go_on(&mut self, turn: &Turn<'_>) -> io::Result<()> {
-        if !self.stream.send(b"HTTP/1.1 100 Continue\r\n\r\n", None)? {
-            self.watch(turn, Interest::READABLE | Interest::WRITABLE)?;
-        }
+    fn go_on(&mut self) -> io::Result<()> {
+        self.stream.send(b"HTTP/1.1 100 Continue\r\n\r\n", None)?;
         Ok(())
     }
 
@@ -395,8 +407,13 @@ impl Connection {
     }
 
     /// Answers, and ends the connection.
-    fn refuse(&mut self, turn: &mut Turn<'_>, refusal: Refusal) -> io::Result<()> {
-        self.answer(turn, refusal.response(), Persistence::Close, false)?;
+    fn refuse(
+        &mut self,
+        turn: &mut Turn<'_>,
+        refusal: Refusal,
+        head_alone: bool,
+    ) -> io::Result<()> {
+        self.answer(turn, refusal.response(), Persistence::Close, head_alone)?;
         self.state = State::Last { linger: true };
         Ok(())
     }
@@ -418,7 +435,6 @@ impl Connection {
             self.rest(turn);
         } else {
             self.deadline = turn.now + turn.limits.write;
-            self.watch(turn, Interest::READABLE | Interest::WRITABLE)?;
         }
         Ok(())
     }
@@ -427,6 +443,7 @@ impl Connection {
     fn rest(&mut self, turn: &Turn<'_>) {
         if !matches!(self.state, State::Body { .. }) {
             self.begun = false;
+            self.since = turn.now;
             self.deadline = turn.now + turn.limits.idle;
         }
     }
@@ -448,6 +465,7 @@ impl Connection {
         self.stream.shut_down();
         self.state = State::Lingering;
         self.begun = false;
+        self.since = turn.now;
         self.deadline = turn.now + turn.limits.linger;
         self.linger()
     }
@@ -464,9 +482,18 @@ impl Connection {
         Ok(Next::Turn)
     }
 
-    fn watch(&mut self, turn: &Turn<'_>, interest: Interest) -> io::Result<()> {
-        let token = self.token;
-        turn.registry
-            .reregister(self.stream.source(), token, interest)
+    /// Has the socket's readiness for writing reported as long as something waits for it. Always, it would
+    /// wake the server once more for every connection.
+    fn watch(&mut self, registry: &Registry) -> io::Result<()> {
+        let writes = self.stream.is_blocked();
+        if writes != self.watches_writes {
+            self.watches_writes = writes;
+            let interest = match writes {
+                true => Interest::READABLE | Interest::WRITABLE,
+                false => Interest::READABLE,
+            };
+            registry.reregister(self.stream.source(), self.token, interest)?;
+        }
+        Ok(())
     }
 }

@@ -12,6 +12,7 @@ use std::vec::Vec;
 
 use mio::event::Source;
 use mio::{Interest, Registry, Token, net};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use rustls::ServerConfig;
@@ -173,12 +174,34 @@ impl Listener {
             Listening::Tcp(listener) => Socket::Tcp(listener.accept()?.0),
             Listening::Unix(listener) => Socket::Unix(listener.accept()?.0),
         };
-        self.limit_hops(socket.as_fd())?;
+        // It is the connection that fails here, not the listener.
+        let aborted = |_| io::Error::from(io::ErrorKind::ConnectionAborted);
+        self.limit_hops(socket.as_fd()).map_err(aborted)?;
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
         if let Socket::Tcp(socket) = &socket {
-            socket.set_nodelay(true)?;
+            socket.set_nodelay(true).map_err(aborted)?;
         }
         Ok(socket)
+    }
+
+    /// Whether there is somebody to accept.
+    pub(super) fn somebody_waits(&self) -> bool {
+        let mut asked = [PollFd::new(&self.socket, PollFlags::IN)];
+        // What cannot be found out, accepting finds out.
+        rustix::event::poll(&mut asked, Some(&Timespec::default())) != Ok(0)
+    }
+
+    /// A connection's socket, as the server gets it.
+    #[cfg(test)]
+    pub(super) fn accepted(&self, address: SocketAddr) -> Socket {
+        let connect = SocketAddr::new(loopback(address), address.port());
+        let _client = std::net::TcpStream::connect(connect).expect("it listens");
+        loop {
+            match self.accept() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::yield_now(),
+                accepted => return accepted.expect("it accepts"),
+            }
+        }
     }
 
     fn limit_hops(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
@@ -214,6 +237,14 @@ impl fmt::Debug for Listener {
             .field("allowed_uids", &self.allowed_uids)
             .field("hop_limit", &self.hop_limit)
             .finish()
+    }
+}
+
+#[cfg(test)]
+fn loopback(address: SocketAddr) -> core::net::IpAddr {
+    match address {
+        SocketAddr::V4(_) => [127, 0, 0, 1].into(),
+        SocketAddr::V6(_) => core::net::Ipv6Addr::LOCALHOST.into(),
     }
 }
 

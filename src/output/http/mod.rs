@@ -20,9 +20,11 @@ mod server;
 #[cfg(target_os = "linux")]
 mod sock_diag;
 mod stream;
+pub mod tls;
 mod users;
 mod waker;
 
+pub use body::RestOfBody;
 pub use limits::Limits;
 pub use listener::Listener;
 pub use parse::{Framing, Head, parse};

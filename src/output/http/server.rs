@@ -62,8 +62,13 @@ const LISTENER: usize = usize::MAX - 1;
 /// What is read of a connection at a time, beyond what there can be of a request's head already.
 const READ: usize = 8 * 1024;
 
-/// How long nothing is accepted after the system had no room for another connection.
-const NO_ROOM: Duration = Duration::from_millis(100);
+/// How long nothing is accepted where there was no room for another connection; and how long a connection
+/// may be without a request before it is closed for another one, so that of a crowd that comes at once all
+/// are served.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How many connections the table keeps room for when there are none.
+const TABLE: usize = 32;
 
 impl Server {
     /// Takes the listeners, which are known by their index from then on.
@@ -228,7 +233,7 @@ impl Server {
         which: impl Fn(&Connection) -> bool,
     ) {
         for index in 0..self.connections.len() {
-            if self.connections[index].as_deref().is_some_and(&which) {
+            if matches!(self.connections.get(index), Some(Some(open)) if which(open)) {
                 self.turn(handler, index, occasion);
             }
         }
@@ -259,10 +264,10 @@ impl Server {
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {
                         self.listeners[index].ready = false;
                     }
-                    Err(error) if is_of_connection(&error) => {}
+                    Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
                     Err(_) => {
-                        // There are no descriptors or no memory left.
-                        self.expect(self.now + NO_ROOM);
+                        // There are no descriptors or no memory left, most likely.
+                        self.expect(self.now + PAUSE);
                         break;
                     }
                 }
@@ -277,12 +282,19 @@ impl Server {
         if self.listeners[listener].connections < share.min(self.limits.connections_each) {
             return true;
         }
+        let waits = |open: &Open| open.listener.as_ref().is_some_and(Listener::somebody_waits);
+        if !waits(&self.listeners[listener]) {
+            self.listeners[listener].ready = false;
+            return false;
+        }
         let open = self.connections.iter().flatten();
         let found = open
             .filter(|connection| connection.listener() == listener)
             .filter_map(|connection| Some((connection.expendable()?, connection.token())))
+            .filter(|((_, since), _)| *since + PAUSE <= self.now)
             .min();
         let Some((_, Token(index))) = found else {
+            self.expect(self.now + PAUSE);
             return false;
         };
         if let Some(connection) = self.connections[index].take() {
@@ -310,7 +322,7 @@ impl Server {
             return Err(error);
         }
         let deadline = self.now + self.limits.request;
-        let connection = Connection::new(stream, token, listener, refusal, deadline);
+        let connection = Connection::new(stream, token, listener, refusal, self.now, deadline);
         self.connections[index] = Some(Box::new(connection));
         self.listeners[listener].connections += 1;
         self.expect(deadline);
@@ -322,7 +334,7 @@ impl Server {
         self.listeners[connection.listener()].connections -= 1;
         drop(connection);
         self.free.push(index);
-        if self.open() == 0 {
+        if self.connections.len() > TABLE && self.open() == 0 {
             // After a crowd its table is given back.
             self.connections = Vec::new();
             self.free = Vec::new();
@@ -351,19 +363,4 @@ impl Server {
         self.each(handler, Occasion::Ready, |_| true);
         self.expire(handler);
     }
-}
-
-/// Errors that accepting reports on behalf of a connection that is gone again (accept(2)).
-fn is_of_connection(error: &io::Error) -> bool {
-    !matches!(
-        error
-            .raw_os_error()
-            .map(rustix::io::Errno::from_raw_os_error),
-        Some(
-            rustix::io::Errno::MFILE
-                | rustix::io::Errno::NFILE
-                | rustix::io::Errno::NOBUFS
-                | rustix::io::Errno::NOMEM
-        )
-    )
 }

@@ -4,11 +4,12 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::string::String;
+use std::string::{String, ToString as _};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::vec;
 use std::vec::Vec;
-use std::{assert, format};
+use std::{assert, format, panic};
 
 use zeroize::Zeroizing;
 
@@ -94,6 +95,27 @@ impl Handler for Echo {
     }
 }
 
+/// Is [`Echo`], and says on a channel what it is asked.
+pub struct Told(Sender<String>);
+
+impl Handler for Told {
+    fn handle(&mut self, request: &Request<'_>) -> Outcome {
+        // The test may be over.
+        let _ = self.0.send(request.path.to_string());
+        Echo.handle(request)
+    }
+}
+
+pub fn told() -> (Told, Receiver<String>) {
+    let (sender, receiver) = mpsc::channel();
+    (Told(sender), receiver)
+}
+
+/// Waits until the handler has been asked for this.
+pub fn await_asked(asked: &Receiver<String>, path: &str) {
+    while asked.recv_timeout(PATIENCE).unwrap() != path {}
+}
+
 pub struct Client<S> {
     pub stream: S,
     read: Vec<u8>,
@@ -136,6 +158,12 @@ impl<S: Read + Write> Client<S> {
 
     pub fn get(&mut self, path: &str) -> Answer {
         self.send(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        self.answer()
+    }
+
+    /// What is said to these bytes.
+    pub fn ask(&mut self, bytes: &str) -> Answer {
+        self.send(bytes);
         self.answer()
     }
 
