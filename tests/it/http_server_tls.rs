@@ -105,7 +105,7 @@ fn identity(authority: &mut Authority) -> Identity {
     let issued = authority
         .issue_server(
             "CN=server".parse().unwrap(),
-            vec!["hub.example".parse().unwrap()],
+            vec!["DNS:hub.example".parse().unwrap()],
             validity,
         )
         .unwrap();
