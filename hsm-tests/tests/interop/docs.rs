@@ -10,6 +10,7 @@ use std::process::Command;
 use hsm_tests::terminal::watch;
 use hsm_tests::{Card, Swtpm, piv, program};
 use keystead::host::config::Setting;
+use keystead::host::serve_config::ServeSetting;
 
 /// Commands that are run elsewhere: they build, install, or run this very test.
 const ELSEWHERE: [(&str, &str); 6] = [
@@ -276,6 +277,7 @@ documents! {
     isolation "docs/isolation.md"
     pkcs11 "docs/pkcs11.md"
     sandbox "docs/sandbox.md"
+    serve "docs/serve.md"
     tpm "docs/tpm.md"
 }
 
@@ -301,6 +303,22 @@ fn every_setting_is_in_the_table() {
         .filter_map(|line| line.strip_prefix("| `"))
         .collect();
     for setting in Setting::ALL {
+        let known = rows.iter().any(|row| {
+            let names = row.split('|').next().unwrap_or_default();
+            names.split('`').any(|word| word == setting.name())
+        });
+        assert!(known, "{}", setting.name());
+    }
+}
+
+#[test]
+fn every_setting_of_serve_is_in_its_table() {
+    let document = fs::read_to_string(document("docs/serve.md")).unwrap();
+    let rows: Vec<_> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .collect();
+    for setting in ServeSetting::ALL {
         let known = rows.iter().any(|row| {
             let names = row.split('|').next().unwrap_or_default();
             names.split('`').any(|word| word == setting.name())
