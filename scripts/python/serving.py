@@ -27,7 +27,7 @@ class Server:
 
     def __init__(self, program, folder, arguments, environment):
         self.token_file = folder / "serve.token"
-        command = [program, "serve", *arguments, "--listen", "127.0.0.1:0", "--imds", "127.0.0.1:0", "--token-file", self.token_file]
+        command = [program, "serve", *arguments, "--listen", "127.0.0.1:0", "--imds=127.0.0.1:0", "--token-file", self.token_file]
         self.process = subprocess.Popen(
             [str(word) for word in command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )

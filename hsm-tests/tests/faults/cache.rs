@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use hsm_tests::processes::await_that;
+use hsm_tests::lab::now;
+use keystead::core::time::UnixTime;
 
-use crate::ledger::{Got, Ledger, asked};
-use crate::scene::Scene;
+use crate::ledger::{Got, Ledger};
+use crate::scene::{Scene, await_recovery};
 
 /// The cache gives nothing for the last minute of a session: so there are new ones every other second.
 const LIFE: Duration = Duration::from_secs(62);
@@ -34,7 +35,7 @@ fn what_the_cache_hands_out_is_whole_and_alive() {
             let (ledger, is_over) = (&ledger, &is_over);
             scope.spawn(move || {
                 while !is_over.load(Ordering::Relaxed) {
-                    let asked = asked();
+                    let asked = now();
                     let output = one().wait_with_output().expect("it ends");
                     judge(ledger, &output, asked);
                 }
@@ -44,7 +45,7 @@ fn what_the_cache_hands_out_is_whole_and_alive() {
         let crowd = &mut crowd;
         scope.spawn(move || {
             while !is_over.load(Ordering::Relaxed) {
-                let asked = asked();
+                let asked = now();
                 let all: Vec<Child> = (0..CROWD).map(|_| crowd()).collect();
                 for child in all {
                     let output = child.wait_with_output().expect("it ends");
@@ -56,8 +57,8 @@ fn what_the_cache_hands_out_is_whole_and_alive() {
         is_over.store(true, Ordering::Relaxed);
         account
     });
-    await_that("a session after all", || {
-        let asked = asked();
+    await_recovery(&account, || {
+        let asked = now();
         let output = crowd().wait_with_output().expect("it ends");
         judge(&ledger, &output, asked);
         output.status.success()
@@ -69,7 +70,7 @@ fn start(command: &mut Command) -> Child {
     command.spawn().expect("it starts")
 }
 
-fn judge(ledger: &Ledger, output: &Output, asked: keystead::core::time::UnixTime) {
+fn judge(ledger: &Ledger, output: &Output, asked: UnixTime) {
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
     if output.status.success() {

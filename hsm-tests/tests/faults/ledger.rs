@@ -1,6 +1,7 @@
 //! What was handed out, and what was wrong with it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hsm_tests::lab::now;
@@ -115,9 +116,49 @@ impl Ledger {
     }
 }
 
-/// The time, for those who ask.
-pub fn asked() -> UnixTime {
-    now()
+/// Somebody who asks again and again, and knows what he got before.
+pub struct Witness<'a> {
+    ledger: &'a Ledger,
+    clock_is_wrong: &'a AtomicBool,
+    /// The end of what he got last, unless the clock went wrong since.
+    lives_until: Option<UnixTime>,
+}
+
+impl<'a> Witness<'a> {
+    pub fn new(ledger: &'a Ledger, clock_is_wrong: &'a AtomicBool) -> Self {
+        Self {
+            ledger,
+            clock_is_wrong,
+            lives_until: None,
+        }
+    }
+
+    /// Asks. As long as a session lives, nobody is told that there is none.
+    pub fn look(&mut self, ask: impl FnOnce() -> Result<Option<Got>, String>) {
+        let asked = now();
+        let was_wrong = self.clock_is_wrong.load(Ordering::Relaxed);
+        let answer = ask();
+        if was_wrong || self.clock_is_wrong.load(Ordering::Relaxed) {
+            self.lives_until = None;
+        }
+        match answer {
+            Err(why) => self.ledger.wrong(why),
+            Ok(Some(got)) => {
+                self.lives_until = self.lives_until.max(got.expiration);
+                self.ledger.handed_out(got, asked);
+            }
+            Ok(None) => {
+                self.ledger.denied();
+                // Expirations have whole seconds, and are handed out up to the last one.
+                if let Some(end) = self.lives_until
+                    && end.since(now()) > 2
+                {
+                    let said = format!("a session lives until {end}, and was not given at {asked}");
+                    self.ledger.wrong(said);
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]

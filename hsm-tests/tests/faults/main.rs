@@ -6,6 +6,9 @@
 
 mod cache;
 mod chance;
+mod client;
+mod daemon;
 mod ledger;
 mod scene;
 mod script;
+mod serve;

@@ -4,7 +4,10 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use hsm_tests::fault::{Effect, Fault, FaultModule, Stage, When, sys};
 use hsm_tests::softhsm::{MODULE, PIN};
@@ -30,6 +33,7 @@ pub struct Scene {
     other: Vec<u8>,
     /// How long sessions live.
     life: Duration,
+    clock_is_wrong: Arc<AtomicBool>,
 }
 
 impl Scene {
@@ -46,6 +50,7 @@ impl Scene {
             whole,
             other,
             life,
+            clock_is_wrong: Arc::default(),
         };
         scene.configure(settings);
         scene.set_clock(0);
@@ -98,8 +103,17 @@ impl Scene {
         self.hub.lab.folder().join("clock")
     }
 
+    /// Whether the program's clock is wrong at the moment.
+    pub fn clock_is_wrong(&self) -> Arc<AtomicBool> {
+        self.clock_is_wrong.clone()
+    }
+
     fn set_clock(&self, offset: i64) {
+        if offset != 0 {
+            self.clock_is_wrong.store(true, Ordering::Relaxed);
+        }
         self.replace(&self.clock(), format!("{offset:+}\n").as_bytes());
+        self.clock_is_wrong.store(offset != 0, Ordering::Relaxed);
     }
 
     /// As people should replace files.
@@ -182,16 +196,24 @@ impl Scene {
     /// Asserts that nothing was wrong, and that sessions were asked for one at a time.
     #[track_caller]
     pub fn verdict(&self, ledger: &Ledger, account: &str) {
+        self.verdict_of(ledger, account, 1);
+    }
+
+    /// The same of several programs, of which each asks for one at a time.
+    #[track_caller]
+    pub fn verdict_of(&self, ledger: &Ledger, account: &str, programs: usize) {
         let mut wrong = ledger.all_wrong();
         let mut requests = self.hub.lab.sandbox.session_requests();
         // What nobody waited for any more was given up before the next one was begun.
         requests.retain(|request| request.status.is_some());
         requests.sort_by_key(|request| request.began);
-        for pair in requests.windows(2) {
-            if pair[1].began < pair[0].answered {
+        for (number, later) in requests.iter().enumerate() {
+            let earlier = requests[..number].iter();
+            let under_way = earlier.filter(|earlier| later.began < earlier.answered);
+            let under_way: Vec<_> = under_way.collect();
+            if under_way.len() >= programs {
                 wrong.push(format!(
-                    "{:?} and {:?} were under way together",
-                    pair[0], pair[1]
+                    "{later:?} was under way together with {under_way:?}"
                 ));
             }
         }
@@ -201,5 +223,18 @@ impl Scene {
         assert!(wrong.is_empty(), "{account}{counts}\n{}", wrong.join("\n"));
         assert!(handed_out > 0 && sessions > 1, "{account}{counts}");
         println!("{account}{counts}, {} requests", requests.len());
+    }
+}
+
+/// The longest pause that a program under test makes after a failure, and some more.
+const RECOVERY: Duration = Duration::from_secs(90);
+
+/// Waits until all is well again, which nobody helps with.
+#[track_caller]
+pub fn await_recovery(account: &str, mut is_well: impl FnMut() -> bool) {
+    let deadline = Instant::now() + RECOVERY;
+    while !is_well() {
+        assert!(Instant::now() < deadline, "{account}it does not recover");
+        thread::sleep(Duration::from_millis(50));
     }
 }
