@@ -6,6 +6,7 @@ use std::path::Path;
 use std::string::ToString as _;
 use std::vec::Vec;
 
+use super::asked::is_attended;
 use super::context::{Context, ProcessEnvironment};
 use super::error::{CliError, Exit};
 use super::identity_plan::IdentityPlan;
@@ -17,7 +18,7 @@ use super::tpm;
 #[cfg(any(feature = "pkcs11", feature = "tpm"))]
 use crate::backend::chain;
 use crate::backend::file::{self, FileIdentity, OpenError, Warning};
-use crate::backend::secret::{Secret, SecretError};
+use crate::backend::secret::{Secret, SecretError, SecretSource};
 use crate::backend::{BoxedSigner, Identity};
 use crate::core::time::UnixTime;
 use crate::core::x509::Certificate;
@@ -169,6 +170,9 @@ pub fn password(plan: &IdentityPlan, key: &Path) -> Result<Option<Secret>, Secre
     let Some(source) = &plan.password else {
         return Ok(None);
     };
+    if matches!(source, SecretSource::Prompt) && !is_attended() {
+        return Ok(None);
+    }
     let environment = ProcessEnvironment::with_secrets(source.variable());
     let what = format!("password of {}", key.display());
     source.read(&what, &environment).map(Some)

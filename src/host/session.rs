@@ -69,6 +69,9 @@ pub struct Retry {
     pub base: Duration,
     /// The longest delay of all.
     pub longest: Duration,
+    /// Whether a service that throttles is asked again. Whoever goes on asking for as long as the machine
+    /// runs has better ways.
+    pub when_throttled: bool,
 }
 
 impl Default for Retry {
@@ -78,6 +81,7 @@ impl Default for Retry {
             within: Duration::from_secs(60),
             base: Duration::from_millis(250),
             longest: Duration::from_secs(20),
+            when_throttled: true,
         }
     }
 }
@@ -216,7 +220,9 @@ pub fn create<T: HostTransport>(
             continue;
         }
         failed += 1;
-        if !error.is_retryable() || failed >= environment.retry.attempts {
+        let may_retry =
+            error.is_retryable() && (environment.retry.when_throttled || !error.is_throttling());
+        if !may_retry || failed >= environment.retry.attempts {
             return Err(error);
         }
         let delay = environment.retry.delay(failed, error.is_throttling());

@@ -103,6 +103,8 @@ impl HttpTransport {
             .timeout_connect(Some(options.connect_timeout))
             .max_response_header_size(MAX_ANSWER_HEAD)
             .input_buffer_size(MAX_ANSWER_HEAD)
+            // Nobody asks twice in a row, and a service closes what it does not hear from.
+            .max_idle_connections(0)
             .build();
         let verifies_server = base.starts_with("https:") && options.trust != Trust::Anyone;
         let connector =

@@ -1,25 +1,31 @@
 //! An identity as flags, environment and `keystead.toml` have it at the moment.
 
+use core::time::Duration;
 use std::boxed::Box;
 use std::path::PathBuf;
-use std::string::String;
+use std::string::{String, ToString as _};
 use std::sync::Arc;
 use std::thread;
 use std::vec::Vec;
 
 use clap::ArgMatches;
 
+use crate::backend::Identity;
+use crate::backend::secret::SecretSource;
+use crate::cli::asked::unattended;
 use crate::cli::context::{Console, Context, ProcessEnvironment};
 use crate::cli::error::{CliError, Exit};
+use crate::cli::identity_plan::IdentityPlan;
 use crate::cli::plan::{Plan, REQUIRED};
 use crate::cli::sources::Sources;
 use crate::cli::{refusal, session};
 use crate::core::time::UnixTime;
 use crate::core::x509::Certificate;
 use crate::host::clock::HostClock;
-use crate::host::refresh::{Failure, FailureKind, Fresh, Opened, Source};
+use crate::host::refresh::{Failure, FailureKind, Fresh, Meter, Opened, Source};
 use crate::host::requester::Requester;
-use crate::host::session::CreateError;
+use crate::host::session::{CreateError, Retry};
+use crate::host::tls::Trust;
 
 /// One identity, read anew each time that it is opened.
 pub struct Configured {
@@ -28,7 +34,9 @@ pub struct Configured {
     drop_in: bool,
     console: Console,
     clock: Arc<HostClock>,
+    meter: Meter,
     files: Vec<PathBuf>,
+    has_device: bool,
     about: About,
     /// What [`opened`](Self::opened) has opened, until it is taken.
     first: Option<Box<dyn Opened>>,
@@ -76,14 +84,16 @@ impl Configured {
             drop_in: context.drop_in,
             console: context.console,
             clock: session::clock(&plan, context),
+            meter: Meter::default(),
             files: files(&plan, &sources),
+            has_device: has_device(&plan.identity),
             about: About::new(&plan, &sources),
             first: None,
         })
     }
 
     /// The same, opened on this thread: what is wrong with certificate or key ends the program here, and
-    /// whoever is asked for a PIN is asked before anything runs in the background.
+    /// whoever is asked for a PIN is asked before anything runs in the background. Later nobody is.
     ///
     /// # Errors
     /// [`CliError`] if certificate or key cannot be opened.
@@ -113,7 +123,21 @@ impl Configured {
         let sources = Sources::of_identity(&self.flags, identity, &context).completed(&REQUIRED)?;
         let plan = Plan::new(&self.flags, &sources, &context)?;
         self.files = files(&plan, &sources);
+        self.has_device = has_device(&plan.identity);
         let requester = session::open(&plan, &context, &self.clock)?;
+        let (chain, signer) = requester.identity.into_parts();
+        let identity = Identity::new(chain, self.meter.count(signer))
+            .map_err(|error| CliError::new(Exit::Key, error.to_string(), ""))?;
+        // Who is throttled waits for much longer than a moment.
+        let retry = Retry {
+            when_throttled: false,
+            ..requester.retry
+        };
+        let requester = Requester {
+            identity,
+            retry,
+            ..requester
+        };
         Ok(OpenedIdentity { plan, requester })
     }
 }
@@ -123,11 +147,13 @@ impl Source for Configured {
         if let Some(opened) = self.first.take() {
             return Ok(opened);
         }
-        match self.reopen() {
+        match unattended(|| self.reopen()) {
             Ok(opened) => Ok(Box::new(opened)),
             Err(error) => {
                 let kind = match error.exit {
-                    Exit::Network => FailureKind::Temporary,
+                    // What is not plugged in now may be soon.
+                    Exit::Key if self.has_device => FailureKind::Temporary,
+                    Exit::Network | Exit::Internal => FailureKind::Temporary,
                     _ => FailureKind::Lasting,
                 };
                 Err(failure(kind, error))
@@ -137,6 +163,14 @@ impl Source for Configured {
 
     fn files(&self) -> Vec<PathBuf> {
         self.files.clone()
+    }
+
+    fn has_device(&self) -> bool {
+        self.has_device
+    }
+
+    fn meter(&self) -> Option<Meter> {
+        Some(self.meter.clone())
     }
 }
 
@@ -148,10 +182,22 @@ fn files(plan: &Plan, sources: &Sources<'_>) -> Vec<PathBuf> {
         .filter_map(|place| place.file().map(PathBuf::from))
         .chain(identity.intermediates.clone())
         .collect();
+    if let Some(SecretSource::File(path)) = &identity.password {
+        files.push(path.clone());
+    }
+    if let Trust::Bundle(path) = &plan.network.transport.trust {
+        files.push(path.clone());
+    }
     if let Some((path, _)) = sources.configuration() {
         files.push(path.into());
     }
     files
+}
+
+/// Whether a certificate or a key is somewhere else than in a file.
+fn has_device(plan: &IdentityPlan) -> bool {
+    let mut places = [&plan.certificate, &plan.key].into_iter().flatten();
+    places.any(|place| place.file().is_none())
 }
 
 fn failure(kind: FailureKind, error: CliError) -> Failure {
@@ -170,7 +216,7 @@ struct OpenedIdentity {
 
 impl Opened for OpenedIdentity {
     fn create(&mut self) -> Result<Fresh, Failure> {
-        match self.requester.create(&mut thread::sleep, &mut ()) {
+        match unattended(|| self.requester.create(&mut thread::sleep, &mut ())) {
             Ok(created) => {
                 session::keep_confirmed(&self.plan, created.confirmed);
                 Ok(Fresh {
@@ -185,6 +231,15 @@ impl Opened for OpenedIdentity {
     fn certificate_expires(&self) -> Option<UnixTime> {
         let leaf = Certificate::from_der(self.requester.identity.leaf()).ok()?;
         Some(leaf.not_after)
+    }
+
+    fn certificate(&self) -> Option<&[u8]> {
+        Some(self.requester.identity.leaf())
+    }
+
+    fn session(&self) -> Option<Duration> {
+        let seconds = self.requester.request.duration_seconds;
+        Some(Duration::from_secs(seconds.into()))
     }
 }
 

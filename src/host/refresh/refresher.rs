@@ -1,7 +1,8 @@
-//! The thread that refreshes, and the handle that everybody else has.
+//! The handle that everybody has who wants credentials.
 
 use core::time::Duration;
 use std::boxed::Box;
+use std::format;
 use std::io;
 use std::string::String;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,29 +10,37 @@ use std::thread;
 use std::time::Instant;
 use std::vec::Vec;
 
-use super::source::{Event, Failure, FailureKind, Fresh, Observer, Opened, Source};
-use crate::core::time::{Clock as _, UnixTime};
+use ring::rand::{SecureRandom as _, SystemRandom};
+
+use super::meter::{Meter, Signatures};
+use super::source::{Failure, FailureKind, Observer, Source};
+use super::time::{Clocks, Now, SystemClocks};
+use super::worker::Worker;
+use crate::core::time::UnixTime;
 use crate::host::clock::HostClock;
 use crate::host::session::Credentials;
 
+/// Credentials are not handed out for the last seconds of their life: the request that they are for has to
+/// reach its service while they live.
+pub const LAST: Duration = Duration::from_secs(5);
+
 /// How an identity is refreshed.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
-    /// The clock that expiry is judged by.
-    pub clock: Arc<HostClock>,
-    /// The delay after the first failure; it doubles with each further one.
-    pub base: Duration,
-    /// The longest delay.
-    pub longest: Duration,
+    pub(super) clocks: Arc<dyn Clocks>,
+    pub(super) seed: u64,
 }
 
 impl Options {
-    /// The usual ones.
+    /// The usual ones; `clock` is the one that expiry is judged by, beside the time since the machine was
+    /// booted.
     pub fn new(clock: Arc<HostClock>) -> Self {
+        let mut seed = [0; 8];
+        // Without randomness delays are the same each time, which harms a fleet and not this one.
+        let _ = SystemRandom::new().fill(&mut seed);
         Self {
-            clock,
-            base: Duration::from_secs(1),
-            longest: Duration::from_secs(300),
+            clocks: Arc::new(SystemClocks(clock)),
+            seed: u64::from_le_bytes(seed),
         }
     }
 }
@@ -41,16 +50,34 @@ impl Options {
 pub struct Status {
     /// The identity's name.
     pub name: String,
-    /// When the credentials expire, if there are any that live.
+    /// When the credentials expire, by the wall clock, if there are any that live.
     pub expiration: Option<UnixTime>,
     /// When the certificate expires.
     pub certificate_expires: Option<UnixTime>,
+    /// Whether anybody has asked since the last session began.
+    pub is_in_use: bool,
+    /// How many certificates, keys and settings were taken into use, the first included.
+    pub generation: u64,
     /// Sessions that were begun.
     pub successes: u64,
-    /// Refreshes that failed.
+    /// Refreshes that failed, for whatever reason.
     pub failures: u64,
+    /// Of these, the ones because of network, service or device.
+    pub temporary: u64,
+    /// Of these, the ones that the service throttled.
+    pub throttled: u64,
+    /// Of these, the ones that need a person.
+    pub lasting: u64,
+    /// Changes of certificate, key or settings that could not be used.
+    pub reloads_refused: u64,
     /// Why the last refresh failed, if it did.
     pub failure: Option<Failure>,
+    /// In how long the next attempt is made, after a failure.
+    pub next_attempt: Option<Duration>,
+    /// Signatures of the key.
+    pub signatures: Signatures,
+    /// How many times a wrong PIN may still be given, if the device says so.
+    pub pin_tries: Option<u32>,
 }
 
 /// Credentials that are kept fresh. A handle: its clones stand for the same thread, which ends when the
@@ -66,43 +93,196 @@ struct Stop(Arc<Shared>);
 impl Drop for Stop {
     fn drop(&mut self) {
         self.0.lock().is_stopped = true;
-        self.0.changed.notify_all();
+        self.0.ring();
     }
 }
 
-struct Shared {
+/// What the handles and the thread have in common.
+pub struct Shared {
     name: String,
-    clock: Arc<HostClock>,
+    clocks: Arc<dyn Clocks>,
+    meter: Option<Meter>,
     state: Mutex<State>,
+    /// For everybody who waits: something has changed.
     changed: Condvar,
 }
 
-type Wake = Box<dyn Fn() + Send + Sync>;
+type Wake = Arc<dyn Fn() + Send + Sync>;
 
+/// The state of it.
 #[derive(Default)]
-struct State {
-    live: Option<Arc<Credentials>>,
-    status: Status,
-    /// Refreshes that have ended, in whatever way.
-    rounds: u64,
-    is_wanted: bool,
-    is_used: bool,
-    is_reload_wanted: bool,
-    is_stopped: bool,
-    wakes: Vec<Wake>,
+pub struct State {
+    /// The last session.
+    pub live: Option<Live>,
+    /// When somebody last asked, since the machine was booted.
+    pub last_use: Option<Duration>,
+    /// Whether somebody has asked since the last session began.
+    pub is_used: bool,
+    /// Whether a session is being asked for.
+    pub is_busy: bool,
+    /// Attempts that have ended, in whatever way.
+    pub rounds: u64,
+    /// No attempt is made before this, because the last one failed.
+    pub not_before: Option<Duration>,
+    /// Whether somebody wants certificate, key and settings read again.
+    pub is_reload_wanted: bool,
+    /// Whether the last handle is gone.
+    pub is_stopped: bool,
+    /// Whether the thread has something to look at.
+    pub is_rung: bool,
+    /// Who is told of the end of an attempt.
+    pub wakes: Vec<Wake>,
+    /// What is counted. What depends on the time is not kept here.
+    pub status: Status,
+}
+
+/// Credentials, and their end by both clocks.
+#[derive(Clone)]
+pub struct Live {
+    /// The credentials.
+    pub credentials: Arc<Credentials>,
+    /// When they end, since the machine was booted.
+    pub ends: Duration,
+}
+
+impl Live {
+    /// How long they live, by the clock that says less.
+    pub fn left(&self, now: Now) -> Duration {
+        let by_wall = self.credentials.expiration.since(now.wall);
+        let by_wall = Duration::from_secs(u64::try_from(by_wall).unwrap_or_default());
+        self.ends.saturating_sub(now.since_boot).min(by_wall)
+    }
+}
+
+impl State {
+    /// The credentials, if they live.
+    fn live(&self, now: Now) -> Option<&Arc<Credentials>> {
+        let live = self.live.as_ref().filter(|live| live.left(now) > LAST);
+        live.map(|live| &live.credentials)
+    }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    /// The state of a refresher that has just been started.
+    pub fn new(name: &str, options: &Options, meter: Option<Meter>) -> Self {
+        let shared = Self {
+            name: name.into(),
+            clocks: options.clocks.clone(),
+            meter,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        };
+        shared.lock().status.name = name.into();
+        shared
+    }
+
+    /// The state.
+    pub fn lock(&self) -> MutexGuard<'_, State> {
         // No invariant spans a panic: what is there can be used.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn live(&self, state: &State) -> Option<Arc<Credentials>> {
-        let now = self.clock.now();
-        let live = state.live.as_ref();
-        live.filter(|live| live.expiration > now).cloned()
+    /// The time.
+    pub fn now(&self) -> Now {
+        self.clocks.now()
     }
+
+    /// Has everybody look who waits.
+    pub fn tell(&self) {
+        self.changed.notify_all();
+    }
+
+    /// Has the thread look.
+    fn ring(&self) {
+        self.lock().is_rung = true;
+        self.tell();
+    }
+
+    /// Waits until the thread has something to look at, or for so long.
+    fn sleep(&self, limit: Duration) {
+        let state = self.lock();
+        let woken = self
+            .changed
+            .wait_timeout_while(state, limit, |state| !state.is_rung);
+        woken.unwrap_or_else(PoisonError::into_inner).0.is_rung = false;
+    }
+
+    /// Credentials that live; where there are none, and it is time for that, some are asked for.
+    pub fn credentials(&self) -> Option<Arc<Credentials>> {
+        let now = self.now();
+        let mut state = self.lock();
+        let live = state.live(now).cloned();
+        state.last_use = Some(now.since_boot);
+        let backs_off = state.not_before.is_some_and(|until| now.since_boot < until);
+        let is_news = match live {
+            Some(_) => !state.is_used,
+            None => !state.is_busy && !backs_off,
+        };
+        state.is_used = true;
+        if is_news && !state.is_rung {
+            state.is_rung = true;
+            drop(state);
+            self.tell();
+        }
+        live
+    }
+
+    /// The same, waited for.
+    pub fn wait(&self, patience: Duration) -> Result<Arc<Credentials>, Failure> {
+        let deadline = Instant::now() + patience;
+        let first = self.lock().rounds;
+        loop {
+            if let Some(live) = self.credentials() {
+                return Ok(live);
+            }
+            let now = self.now().since_boot;
+            let state = self.lock();
+            let pause = state.not_before.and_then(|until| until.checked_sub(now));
+            if let Some(failure) = &state.status.failure
+                && !state.is_busy
+                && (state.rounds != first || pause.is_some())
+            {
+                return Err(after(failure, pause));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(state.status.failure.clone().unwrap_or_else(|| Failure {
+                    kind: FailureKind::Temporary,
+                    what: String::from("there are no credentials yet"),
+                    remedy: String::new(),
+                }));
+            }
+            let round = state.rounds;
+            let woken = self
+                .changed
+                .wait_timeout_while(state, left, |state| state.rounds == round);
+            drop(woken);
+        }
+    }
+
+    /// What there is to know.
+    pub fn status(&self) -> Status {
+        let now = self.now();
+        let state = self.lock();
+        let until = state.not_before;
+        Status {
+            expiration: state.live(now).map(|live| live.expiration),
+            is_in_use: state.is_used,
+            next_attempt: until.and_then(|until| until.checked_sub(now.since_boot)),
+            signatures: self.meter.as_ref().map(Meter::read).unwrap_or_default(),
+            ..state.status.clone()
+        }
+    }
+}
+
+/// The failure, with when it goes on.
+fn after(failure: &Failure, pause: Option<Duration>) -> Failure {
+    let mut failure = failure.clone();
+    if let Some(pause) = pause {
+        let secs = pause.as_secs() + 1;
+        failure.what += &format!("; the next attempt is in {secs} s");
+    }
+    failure
 }
 
 impl Refresher {
@@ -116,24 +296,15 @@ impl Refresher {
         options: Options,
         observer: Box<dyn Observer>,
     ) -> io::Result<Self> {
-        let shared = Arc::new(Shared {
-            name: name.into(),
-            clock: options.clock.clone(),
-            state: Mutex::default(),
-            changed: Condvar::new(),
-        });
-        shared.lock().status.name = name.into();
-        let worker = Worker {
-            shared: shared.clone(),
-            source,
-            opened: None,
-            options,
-            observer,
-            failed: 0,
-        };
+        let shared = Arc::new(Shared::new(name, &options, source.meter()));
+        let mut worker = Worker::new(shared.clone(), source, &options, observer);
         thread::Builder::new()
-            .name(std::format!("refresh {name}"))
-            .spawn(move || worker.run())?;
+            .name(format!("refresh {name}"))
+            .spawn(move || {
+                while let Some(limit) = worker.turn() {
+                    worker.shared().sleep(limit);
+                }
+            })?;
         Ok(Self {
             _stop: Arc::new(Stop(shared.clone())),
             shared,
@@ -145,53 +316,21 @@ impl Refresher {
         &self.shared.name
     }
 
-    /// Credentials that live. Never waits; where there are none, a refresh is asked for.
+    /// Credentials that live, by both clocks. Never waits; counts as use. Where there are none, a session
+    /// is asked for, unless an attempt has failed and the next one has its time.
+    ///
+    /// It is the same `Arc` for as long as the credentials are the same.
     pub fn credentials(&self) -> Option<Arc<Credentials>> {
-        let mut state = self.shared.lock();
-        state.is_used = true;
-        let live = self.shared.live(&state);
-        if live.is_none() && !state.is_wanted {
-            state.is_wanted = true;
-            self.shared.changed.notify_all();
-        }
-        live
+        self.shared.credentials()
     }
 
-    /// Credentials that live, or the failure of the refresh that they were waited for.
+    /// Credentials that live. Where there are none, the end of an attempt is waited for, or, if one has
+    /// failed and the next one has its time, there is its failure at once.
     ///
     /// # Errors
-    /// [`Failure`] of that refresh, or that it took longer than `patience`.
+    /// [`Failure`] of that attempt, or that it took longer than `patience`.
     pub fn wait(&self, patience: Duration) -> Result<Arc<Credentials>, Failure> {
-        let deadline = Instant::now() + patience;
-        if let Some(live) = self.credentials() {
-            return Ok(live);
-        }
-        let mut state = self.shared.lock();
-        let round = state.rounds;
-        loop {
-            if let Some(live) = self.shared.live(&state) {
-                return Ok(live);
-            }
-            if state.rounds != round
-                && let Some(failure) = &state.status.failure
-            {
-                return Err(failure.clone());
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(state.status.failure.clone().unwrap_or_else(|| Failure {
-                    kind: FailureKind::Temporary,
-                    what: String::from("there are no credentials yet"),
-                    remedy: String::new(),
-                }));
-            }
-            let (next, _) = self
-                .shared
-                .changed
-                .wait_timeout(state, left)
-                .unwrap_or_else(PoisonError::into_inner);
-            state = next;
-        }
+        self.shared.wait(patience)
     }
 
     /// Why the last refresh failed, if it did.
@@ -199,142 +338,20 @@ impl Refresher {
         self.shared.lock().status.failure.clone()
     }
 
-    /// Has `wake` called, on the refresher's thread, after each refresh, whether it succeeded or failed.
-    pub fn on_change(&self, wake: Wake) {
-        self.shared.lock().wakes.push(wake);
+    /// Has `wake` called, on the refresher's thread, after each attempt, whether it succeeded or failed.
+    pub fn on_change(&self, wake: Box<dyn Fn() + Send + Sync>) {
+        self.shared.lock().wakes.push(wake.into());
     }
 
-    /// Has certificate, key and settings read again.
+    /// Has certificate, key and settings read again, and proven by a new session. If they cannot be used,
+    /// those from before go on.
     pub fn reload(&self) {
         self.shared.lock().is_reload_wanted = true;
-        self.shared.changed.notify_all();
+        self.shared.ring();
     }
 
     /// What there is to know.
     pub fn status(&self) -> Status {
-        let state = self.shared.lock();
-        let live = self.shared.live(&state);
-        Status {
-            expiration: live.map(|live| live.expiration),
-            ..state.status.clone()
-        }
-    }
-}
-
-struct Worker {
-    shared: Arc<Shared>,
-    source: Box<dyn Source>,
-    opened: Option<Box<dyn Opened>>,
-    options: Options,
-    observer: Box<dyn Observer>,
-    failed: u32,
-}
-
-impl Worker {
-    fn run(mut self) {
-        while self.wait_for_work() {
-            let outcome = self.attempt();
-            self.settle(outcome);
-            let state = self.shared.lock();
-            for wake in &state.wakes {
-                wake();
-            }
-        }
-    }
-
-    /// Waits until it is time for a refresh; false when nobody is left who wants one.
-    fn wait_for_work(&self) -> bool {
-        let delay = match self.failed {
-            0 => Duration::ZERO,
-            failed => self
-                .options
-                .base
-                .saturating_mul(2u32.saturating_pow(failed - 1))
-                .min(self.options.longest),
-        };
-        let not_before = Instant::now() + delay;
-        let mut state = self.shared.lock();
-        loop {
-            if state.is_stopped {
-                return false;
-            }
-            if state.is_reload_wanted {
-                return true;
-            }
-            let until = match self.shared.live(&state) {
-                None if !state.is_wanted => None,
-                None => Some(not_before),
-                Some(_) if !state.is_used => None,
-                Some(live) => {
-                    let left = live.expiration.since(self.options.clock.now()) / 2;
-                    let left = Duration::from_secs(u64::try_from(left).unwrap_or_default());
-                    let is_due = left < Duration::from_secs(600);
-                    let early = left.saturating_sub(Duration::from_secs(600));
-                    Some(if is_due {
-                        not_before
-                    } else {
-                        Instant::now() + early
-                    })
-                }
-            };
-            let wait = match until {
-                Some(until) if until <= Instant::now() => return true,
-                Some(until) => until - Instant::now(),
-                None => Duration::from_secs(60),
-            };
-            let (next, _) = self
-                .shared
-                .changed
-                .wait_timeout(state, wait)
-                .unwrap_or_else(PoisonError::into_inner);
-            state = next;
-        }
-    }
-
-    fn attempt(&mut self) -> Result<Fresh, Failure> {
-        let is_reload = core::mem::take(&mut self.shared.lock().is_reload_wanted);
-        if is_reload || self.opened.is_none() {
-            let mut opened = self.source.open()?;
-            let fresh = opened.create()?;
-            self.opened = Some(opened);
-            return Ok(fresh);
-        }
-        match &mut self.opened {
-            Some(opened) => opened.create(),
-            None => self.source.open()?.create(),
-        }
-    }
-
-    fn settle(&mut self, outcome: Result<Fresh, Failure>) {
-        let mut state = self.shared.lock();
-        state.rounds += 1;
-        match outcome {
-            Ok(fresh) => {
-                let expiration = fresh.credentials.expiration;
-                let is_news = state.status.failure.is_some() || state.live.is_none();
-                state.live = Some(Arc::new(fresh.credentials));
-                state.is_wanted = false;
-                state.is_used = false;
-                state.status.failure = None;
-                state.status.successes += 1;
-                state.status.certificate_expires = self
-                    .opened
-                    .as_ref()
-                    .and_then(|opened| opened.certificate_expires());
-                self.failed = 0;
-                if is_news {
-                    self.observer.event(&Event::Begun { expiration });
-                }
-            }
-            Err(failure) => {
-                if state.status.failure.as_ref() != Some(&failure) {
-                    self.observer.event(&Event::Failed(&failure));
-                }
-                state.status.failure = Some(failure);
-                state.status.failures += 1;
-                self.failed += 1;
-            }
-        }
-        self.shared.changed.notify_all();
+        self.shared.status()
     }
 }

@@ -1,11 +1,13 @@
 //! What a refresher needs of the rest: where sessions come from, and who is told what happens.
 
 use core::fmt;
+use core::time::Duration;
 use std::boxed::Box;
 use std::path::PathBuf;
 use std::string::String;
 use std::vec::Vec;
 
+use super::meter::Meter;
 use crate::core::time::UnixTime;
 use crate::host::session::Credentials;
 
@@ -20,6 +22,17 @@ pub trait Source: Send {
 
     /// The files whose change asks for opening anew, as of the last [`open`](Self::open).
     fn files(&self) -> Vec<PathBuf>;
+
+    /// Whether some of it is in a device, a token or a TPM, where nobody sees that it changes. It is opened
+    /// anew from time to time then.
+    fn has_device(&self) -> bool {
+        false
+    }
+
+    /// What counts the signatures of all that it opens.
+    fn meter(&self) -> Option<Meter> {
+        None
+    }
 }
 
 /// An identity that is open.
@@ -32,6 +45,21 @@ pub trait Opened: Send {
 
     /// When the certificate expires, if there is one.
     fn certificate_expires(&self) -> Option<UnixTime>;
+
+    /// The certificate, DER, to tell it from another one.
+    fn certificate(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// How long a session is asked to live. No credentials are believed to live longer.
+    fn session(&self) -> Option<Duration> {
+        None
+    }
+
+    /// How many times a wrong PIN may still be given, if the device says so.
+    fn pin_tries(&mut self) -> Option<u32> {
+        None
+    }
 }
 
 /// A session that was just begun.
@@ -82,10 +110,19 @@ pub enum Event<'a> {
         /// When they end.
         expiration: UnixTime,
     },
-    /// New credentials cannot be had; valid ones are kept.
+    /// New credentials cannot be had; valid ones are kept. Told when that begins, and when it is for
+    /// another [`FailureKind`].
     Failed(&'a Failure),
     /// The last credentials have expired, and there are no others.
     Expired,
+    /// The credentials are not renewed, because nobody asked for them since they came. Who asks gets new
+    /// ones.
+    Unused,
+    /// The wall clock was set.
+    ClockSet {
+        /// By so many seconds; negative if it was set back.
+        seconds: i64,
+    },
     /// Another certificate or key, or other settings, are used from now on.
     Reloaded,
     /// What changed cannot be used; what was used before goes on.
