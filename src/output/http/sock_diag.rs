@@ -2,6 +2,7 @@
 //! an answer. The layout is that of linux/netlink.h and linux/inet_diag.h.
 
 use core::net::{IpAddr, SocketAddr};
+use std::format;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::vec::Vec;
@@ -33,7 +34,12 @@ impl SockDiag {
             SocketType::DGRAM,
             SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
             Some(SOCK_DIAG),
-        )?;
+        )
+        .map_err(|error| {
+            let error = io::Error::from(error);
+            let what = "the kernel cannot be asked whose a TCP connection is (AF_NETLINK)";
+            io::Error::new(error.kind(), format!("{what}: {error}"))
+        })?;
         Ok(Self {
             socket,
             sequence: 0,
