@@ -14,6 +14,10 @@ pub mod file;
 pub mod isolated;
 #[cfg(feature = "file")]
 pub mod path;
+#[cfg_attr(
+    not(feature = "file"),
+    allow(dead_code, reason = "roots are certificates, not keys")
+)]
 pub(crate) mod pem;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
@@ -21,9 +25,9 @@ pub mod pkcs11;
 pub(crate) mod private_file;
 #[cfg(any(feature = "ca", feature = "pkcs11", feature = "tpm"))]
 pub(crate) mod public_key;
-#[cfg(feature = "file")]
+#[cfg(any(feature = "file", feature = "host"))]
 #[cfg_attr(
-    not(feature = "host"),
+    not(all(feature = "file", feature = "host")),
     allow(dead_code, reason = "texts are the host's settings")
 )]
 pub(crate) mod regular_file;
