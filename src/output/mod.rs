@@ -7,3 +7,4 @@ pub mod credentials_file;
 pub mod http;
 #[cfg(feature = "http-server")]
 pub mod serve;
+pub mod environment;
