@@ -126,6 +126,18 @@ pub fn reserve_stdout() -> io::Result<()> {
     Ok(())
 }
 
+/// Gives standard output back to whatever runs next in this process.
+///
+/// # Errors
+/// [`io::Error`] if descriptors are short.
+#[cfg(feature = "pkcs11")]
+pub fn release_stdout() -> io::Result<()> {
+    match STDOUT.get() {
+        Some(stdout) => Ok(rustix::stdio::dup2_stdout(stdout)?),
+        None => Ok(()),
+    }
+}
+
 /// Writes a command's result to standard output, in one piece. It may be a secret: no buffer keeps a
 /// copy.
 ///

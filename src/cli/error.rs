@@ -22,6 +22,10 @@ pub enum Exit {
     Network = 5,
     /// The service refused.
     Refused = 6,
+    /// The command that was to be run is not one that can be, as shells say so.
+    NotExecutable = 126,
+    /// The command that was to be run is not there, as shells say so.
+    NotFound = 127,
 }
 
 impl Exit {
@@ -34,6 +38,8 @@ impl Exit {
             Self::Pin => "pin",
             Self::Network => "network",
             Self::Refused => "refused",
+            Self::NotExecutable => "not-executable",
+            Self::NotFound => "not-found",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::ToOwned as _;
 use std::format;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
-#[cfg(feature = "tpm")]
+use std::string::String;
 use std::vec::Vec;
 
 use super::context::Context;
@@ -79,6 +79,33 @@ impl IdentityPlan {
             skip_rules: sources.switch(Setting::SkipCertificateRules)?,
             strict,
         })
+    }
+
+    /// The variables that hold the passwords, PINs and auth values of certificate and key.
+    pub fn secret_variables(&self) -> Vec<String> {
+        let password = self.password.as_ref().and_then(SecretSource::variable);
+        let mut variables: Vec<String> = password.map(String::from).into_iter().collect();
+        #[cfg(feature = "pkcs11")]
+        {
+            let token = |place: &'_ Option<Place>| match place {
+                Some(Place::Token(place)) => Some(place.clone()),
+                _ => None,
+            };
+            let places = [token(&self.key), token(&self.certificate)];
+            variables.extend(
+                self.token
+                    .secret_variables(&places.each_ref().map(Option::as_deref)),
+            );
+        }
+        #[cfg(feature = "tpm")]
+        {
+            let place = match &self.key {
+                Some(Place::Tpm(place)) => Some(place.as_ref()),
+                _ => None,
+            };
+            variables.extend(self.tpm.secret_variables(place));
+        }
+        variables
     }
 
     /// Where the key is: beside its certificate, if nothing else is said.

@@ -14,7 +14,9 @@ mod credential_process;
 #[allow(dead_code, unused_imports)]
 mod daemon;
 mod debug;
+mod env;
 pub mod error;
+mod exec;
 mod flags;
 mod help;
 mod identity;
@@ -75,6 +77,16 @@ const SUBCOMMANDS: &[Subcommand] = &[
         name: "serve",
         about: serve::ABOUT,
         run: serve::run,
+    },
+    Subcommand {
+        name: "exec",
+        about: exec::ABOUT,
+        run: exec::run,
+    },
+    Subcommand {
+        name: "env",
+        about: env::ABOUT,
+        run: env::run,
     },
     Subcommand {
         name: "sign-string",

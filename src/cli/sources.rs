@@ -287,6 +287,19 @@ impl<'a> Sources<'a> {
         })
     }
 
+    /// The variables of settings whose values are secrets, or have some in them.
+    pub fn secret_variables(&self) -> Vec<String> {
+        let holds_secret = |setting: &Setting| {
+            let found = Found {
+                setting: *setting,
+                value: variable(self.environment, &setting.variable())?,
+                origin: Origin::Variable(setting.variable()),
+            };
+            (found.value != *found.shown()).then(|| setting.variable())
+        };
+        Setting::ALL.iter().filter_map(holds_secret).collect()
+    }
+
     /// A setting that is text.
     ///
     /// # Errors

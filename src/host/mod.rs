@@ -12,6 +12,9 @@ pub mod document;
 pub mod duration;
 pub mod endpoint;
 pub mod files;
+// It reads the token's file as other files of settings are read.
+#[cfg(feature = "file")]
+pub mod on_aws;
 // It verifies what it reads, with the backends' check.
 #[cfg(feature = "file")]
 pub mod pkix;

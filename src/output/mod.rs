@@ -3,8 +3,8 @@
 pub mod credential_process;
 #[cfg(feature = "file")]
 pub mod credentials_file;
+pub mod environment;
 #[cfg(feature = "http-server")]
 pub mod http;
 #[cfg(feature = "http-server")]
 pub mod serve;
-pub mod environment;

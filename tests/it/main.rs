@@ -5,6 +5,8 @@ mod certificate_requests;
 mod cli_cache;
 mod cli_credential_process;
 mod cli_diagnostics;
+mod cli_env;
+mod cli_exec;
 mod cli_https;
 mod cli_keys;
 mod cli_serve;

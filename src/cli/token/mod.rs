@@ -119,7 +119,7 @@ impl TokenPlan {
     }
 
     /// The variables that hold PINs, whichever of them is used: no program inherits one.
-    fn secret_variables(&self, places: &[Option<&TokenPlace>]) -> Vec<String> {
+    pub fn secret_variables(&self, places: &[Option<&TokenPlace>]) -> Vec<String> {
         let named = places
             .iter()
             .flatten()

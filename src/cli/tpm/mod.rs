@@ -131,7 +131,7 @@ impl TpmPlan {
     }
 
     /// The variables that hold auth values, whichever of them is used.
-    fn secret_variables(&self, place: Option<&TpmPlace>) -> Vec<String> {
+    pub fn secret_variables(&self, place: Option<&TpmPlace>) -> Vec<String> {
         let mut variables = self.auths.variables();
         variables.extend(self.auths(place).variables());
         variables

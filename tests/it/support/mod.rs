@@ -1,6 +1,7 @@
 //! What several areas' tests share.
 
 pub mod certificate;
+pub mod hub;
 pub mod openssl;
 pub mod program;
 pub mod service;
