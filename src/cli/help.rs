@@ -21,7 +21,8 @@ as a variable (--role-arn: KEYSTEAD_ROLE_ARN) or as a key of [identity.NAME] in 
 (role-arn = \"…\"). Flags count before variables, variables before the file.
 
 Exit codes: 0 success, 1 internal failure, 2 arguments or configuration, 3 key or certificate,
-4 PIN or password, 5 no usable answer from the service, 6 refused by the service.
+4 PIN or password, 5 no usable answer from the service, 6 refused by the service; exec: 126 and 127
+as shells have them.
 ";
 
 /// Prints the overview.

@@ -23,6 +23,7 @@ mod identity;
 mod identity_plan;
 mod key;
 mod new_file;
+mod on_aws;
 mod parse;
 mod place;
 mod plan;

@@ -13,6 +13,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::flags::Given;
 use super::identity_plan::IdentityPlan;
+use super::on_aws::OnAwsPlan;
 use super::proxy;
 use super::sources::Sources;
 use crate::backend::secret::{Environment, SecretSource};
@@ -48,6 +49,8 @@ pub struct Plan {
     pub network: NetworkPlan,
     /// Where credentials are kept.
     pub cache: CachePlan,
+    /// How the machine's own role is looked for, if it goes before the certificate.
+    pub on_aws: Option<OnAwsPlan>,
 }
 
 /// What is asked for.
@@ -93,6 +96,7 @@ impl Plan {
         let session = SessionPlan::new(sources, context)?;
         let network = NetworkPlan::new(sources, &session.endpoint, context)?;
         Ok(Self {
+            on_aws: OnAwsPlan::new(sources, &session, &network, context)?,
             identity,
             session,
             network,

@@ -18,8 +18,8 @@ use crate::host::requester::{Requester, SessionRequest};
 use crate::host::session::{Credentials, Watcher};
 use crate::host::transport::HttpTransport;
 
-/// The credentials of a command that asks once: from the cache, or of a session that is begun. With
-/// `debug` people see how.
+/// The credentials of a command that asks once: of the machine's own role if that is to go first, from the
+/// cache, or of a session that is begun. With `debug` people see how.
 ///
 /// # Errors
 /// [`CliError`], if there is neither.
@@ -29,6 +29,11 @@ pub fn credentials(
     context: &Context<'_>,
 ) -> Result<Credentials, CliError> {
     let clock = clock(plan, context);
+    if let Some(on_aws) = &plan.on_aws
+        && let Some(credentials) = on_aws.credentials(&clock, debug)?
+    {
+        return Ok(credentials);
+    }
     cache::credentials(plan, context, &clock, debug, || {
         if debug {
             begin(plan, context, &clock, &mut Debug)

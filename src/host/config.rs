@@ -89,11 +89,15 @@ pub enum Setting {
     CacheDir,
     /// How long credentials that were kept have to live at least.
     CacheMinLife,
+    /// Whether the role that a machine in AWS has by itself goes before the certificate.
+    UnlessOnAws,
+    /// The account that credentials have to be of.
+    ExpectAccount,
 }
 
 impl Setting {
     /// All of them, in the order in which people read them.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 40] = [
         Self::Certificate,
         Self::Key,
         Self::Intermediates,
@@ -132,6 +136,8 @@ impl Setting {
         Self::NoCache,
         Self::CacheDir,
         Self::CacheMinLife,
+        Self::UnlessOnAws,
+        Self::ExpectAccount,
     ];
 
     /// The key in the file, and the flag without its dashes.
@@ -175,6 +181,8 @@ impl Setting {
             Self::NoCache => "no-cache",
             Self::CacheDir => "cache-dir",
             Self::CacheMinLife => "cache-min-life",
+            Self::UnlessOnAws => "unless-on-aws",
+            Self::ExpectAccount => "expect-account",
         }
     }
 

@@ -144,6 +144,15 @@ impl Endpoint {
         }
     }
 
+    /// The endpoint of STS in a region.
+    pub fn sts(region: &str) -> Self {
+        let suffix = Partition::of_region(region).dns_suffix;
+        Self {
+            tls: true,
+            authority: format!("sts.{region}.{suffix}"),
+        }
+    }
+
     /// An endpoint of the user's own: `https://HOST[:PORT]`, or `http://` for one without TLS.
     /// Without a scheme it is `https`.
     ///

@@ -114,9 +114,11 @@ fn the_command_takes_the_place_of_keystead() {
     assert_eq!(run(&mut hub.exec(&["sh", "-c", "exit 43"])).code, 43);
     // Signals are as every program expects them.
     let status = run(&mut hub.exec(&["cat", "/proc/self/status"])).stdout;
-    for mask in ["SigBlk:", "SigIgn:", "SigCgt:"] {
-        let mask = format!("{mask}\t0000000000000000\n");
-        assert!(status.contains(&mask), "{status}");
+    for name in ["SigBlk:", "SigIgn:", "SigCgt:"] {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let mask = u64::from_str_radix(line.expect(name).trim(), 16).expect("a mask");
+        // The C library's own, from 32 on, come from whoever runs the tests.
+        assert_eq!(mask & 0x7fff_ffff, 0, "{name} {mask:x}");
     }
     // Core dumps and debuggers are the command's own affair.
     let dumpable = "import ctypes; print(ctypes.CDLL(None).prctl(3))";

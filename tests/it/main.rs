@@ -9,6 +9,7 @@ mod cli_env;
 mod cli_exec;
 mod cli_https;
 mod cli_keys;
+mod cli_on_aws;
 mod cli_serve;
 mod cli_settings;
 mod cli_tokens;

@@ -274,6 +274,7 @@ documents! {
     configuration "docs/configuration.md"
     design "docs/DESIGN.md"
     errors "docs/errors.md"
+    exec "docs/exec.md"
     isolation "docs/isolation.md"
     pkcs11 "docs/pkcs11.md"
     sandbox "docs/sandbox.md"

@@ -98,7 +98,7 @@ impl Configured {
     /// # Errors
     /// [`CliError`] if certificate or key cannot be opened.
     pub fn opened(mut self) -> Result<Self, CliError> {
-        self.first = Some(Box::new(self.reopen()?));
+        self.first = Some(self.reopen()?);
         Ok(self)
     }
 
@@ -112,7 +112,7 @@ impl Configured {
         &self.clock
     }
 
-    fn reopen(&mut self) -> Result<OpenedIdentity, CliError> {
+    fn reopen(&mut self) -> Result<Box<dyn Opened>, CliError> {
         let environment = ProcessEnvironment::default();
         let context = Context {
             drop_in: self.drop_in,
@@ -124,6 +124,11 @@ impl Configured {
         let plan = Plan::new(&self.flags, &sources, &context)?;
         self.files = files(&plan, &sources);
         self.has_device = has_device(&plan.identity);
+        if let Some(on_aws) = &plan.on_aws
+            && let Some(role) = on_aws.open(&self.clock)?
+        {
+            return Ok(role);
+        }
         let requester = session::open(&plan, &context, &self.clock)?;
         let (chain, signer) = requester.identity.into_parts();
         let identity = Identity::new(chain, self.meter.count(signer))
@@ -138,7 +143,7 @@ impl Configured {
             retry,
             ..requester
         };
-        Ok(OpenedIdentity { plan, requester })
+        Ok(Box::new(OpenedIdentity { plan, requester }))
     }
 }
 
@@ -148,7 +153,7 @@ impl Source for Configured {
             return Ok(opened);
         }
         match unattended(|| self.reopen()) {
-            Ok(opened) => Ok(Box::new(opened)),
+            Ok(opened) => Ok(opened),
             Err(error) => {
                 let kind = match error.exit {
                     // What is not plugged in now may be soon.

@@ -144,6 +144,15 @@ pub fn describe(setting: Setting) -> Description {
         ),
         Setting::Fips => switch(AWS, "Use the region's FIPS endpoint"),
         Setting::DualStack => switch(AWS, "Use the region's dual-stack (IPv6) endpoint"),
+        Setting::UnlessOnAws => switch(
+            AWS,
+            "Use the role of the EC2 instance or container that this machine is, if it is one and has one",
+        ),
+        Setting::ExpectAccount => flag(
+            AWS,
+            "ID",
+            "Take no role of another account than this, be it the machine's own",
+        ),
         Setting::CaBundle => flag(
             NETWORK,
             "FILE",

@@ -16,10 +16,10 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-pub use account::StsOptions;
+pub use account::{StsOptions, is_account};
 pub use error::{RoleError, RoleErrorKind};
 pub use machine::is_ec2;
-pub use source::PreferRole;
+pub use source::{PreferRole, open};
 
 use core::fmt;
 use std::path::PathBuf;

@@ -24,18 +24,28 @@ impl PreferRole {
 
 impl Source for PreferRole {
     fn open(&mut self) -> Result<Box<dyn Opened>, Failure> {
-        match self.look.credentials() {
-            Ok(Found::Role(role)) => Ok(Box::new(OpenedRole {
-                look: self.look.clone(),
-                first: Some(role),
-            })),
-            Ok(Found::None(_)) => self.other.open(),
-            Err(error) => Err(failure(&error)),
+        match open(&self.look).map_err(|error| failure(&error))? {
+            Some(opened) => Ok(opened),
+            None => self.other.open(),
         }
     }
 
     fn files(&self) -> Vec<PathBuf> {
         self.other.files()
+    }
+}
+
+/// The role that `look` finds, if there is one.
+///
+/// # Errors
+/// [`RoleError`] if there is one that gives no credentials.
+pub fn open(look: &Look) -> Result<Option<Box<dyn Opened>>, RoleError> {
+    match look.credentials()? {
+        Found::Role(role) => Ok(Some(Box::new(OpenedRole {
+            look: look.clone(),
+            first: Some(role),
+        }))),
+        Found::None(_) => Ok(None),
     }
 }
 
