@@ -7,6 +7,7 @@ mod cli_credential_process;
 mod cli_diagnostics;
 mod cli_env;
 mod cli_exec;
+mod cli_exec_serve;
 mod cli_https;
 mod cli_keys;
 mod cli_on_aws;

@@ -1,6 +1,10 @@
 //! `keystead exec`: runs a command with credentials in its environment.
 
+mod endpoint;
 mod program;
+mod serve;
+mod shadow;
+mod supervise;
 
 use std::ffi::OsString;
 use std::process::{Command as Process, ExitCode};
@@ -25,11 +29,15 @@ pub const ABOUT: &str = "Run a command with credentials in its environment";
 const DETAILS: &str = "\
     keystead exec --identity hub -- aws s3 cp report.json s3://sensor-logs/sensors/
 
-The command takes the place of keystead: signals, terminal and exit code are its own. Variables that AWS's \
+    keystead exec --identity hub --serve -- ./runs-for-days
+
+The command takes the place of keystead: signals, terminal and exit code are its own. With --serve keystead \
+stays beside it, passes signals on, and ends as the command does. Variables that AWS's \
 programs would go by instead are removed, and so are those that hold passwords and PINs of keystead's. The \
 exit code is 127 if there is no such command, and 126 if it cannot be run.";
 
 const COMMAND: &str = "command";
+const SERVE: &str = "serve";
 
 /// Runs the command.
 ///
@@ -37,23 +45,22 @@ const COMMAND: &str = "command";
 /// [`CliError`]; the command was not run then.
 pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, CliError> {
     let command = Command::new("exec").about(ABOUT).after_help(DETAILS);
-    let command = flags::common(command, &Setting::ALL).arg(
-        Arg::new(COMMAND)
-            .last(true)
-            .num_args(1..)
-            .value_name("COMMAND")
-            .value_parser(value_parser!(OsString))
-            .help("The command to run, and its arguments"),
-    );
+    let command = flags::common(command, &Setting::ALL).args(own_flags());
     let Some(matches) = parse::matches(command, arguments)? else {
         return Ok(ExitCode::SUCCESS);
     };
     let program = named(&matches, context)?;
+    if let Some(parent) = flags::value(&matches, serve::BESIDE) {
+        return Err(serve::run_beside(&program, parent));
+    }
     let sources = Sources::new(&matches, context).completed(&REQUIRED)?;
     let plan = Plan::new(&matches, &sources, context)?;
     let debug = flags::switch(&matches, "debug")?;
     // A session for a command that is not there would be for nothing.
     program.find(context.environment)?;
+    if flags::switch(&matches, SERVE)? {
+        return serve::run(&program, &matches, &plan, &sources, context);
+    }
     let credentials = session::credentials(&plan, debug, context)?;
     let mut process = program.process();
     remove(&mut process, &BESIDE_KEYS);
@@ -62,6 +69,30 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
         process.env(variable.name, variable.value.as_str());
     }
     Err(program.replace_this(&mut process))
+}
+
+fn own_flags() -> [Arg; 3] {
+    [
+        Arg::new(SERVE)
+            .long(SERVE)
+            .value_name("BOOL")
+            .value_parser(value_parser!(OsString))
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .help("Give the command an endpoint of its own, where it gets new credentials when they end")
+            .help_heading("Output"),
+        Arg::new(serve::BESIDE)
+            .long(serve::BESIDE)
+            .value_parser(value_parser!(OsString))
+            .hide(true),
+        Arg::new(COMMAND)
+            .last(true)
+            .num_args(1..)
+            .value_name("COMMAND")
+            .value_parser(value_parser!(OsString))
+            .help("The command to run, and its arguments"),
+    ]
 }
 
 /// The command that stands after `--`.

@@ -64,6 +64,11 @@ impl Program {
         command
     }
 
+    /// The command and its arguments.
+    pub fn words(&self) -> impl Iterator<Item = &OsString> {
+        [&self.name].into_iter().chain(&self.arguments)
+    }
+
     /// Runs `command` in the place of this process. It comes back only if that cannot be.
     pub fn replace_this(&self, command: &mut Command) -> CliError {
         #[cfg(feature = "pkcs11")]
