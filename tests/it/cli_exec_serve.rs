@@ -35,14 +35,15 @@ impl Running {
         let mut command = hub.serve(&["bash", "-c", script]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut keystead = command.spawn().expect("it starts");
-        let mut lines = BufReader::new(keystead.stdout.take().expect("a pipe"));
+        let lines = BufReader::new(keystead.stdout.take().expect("a pipe"));
+        let mut running = Self { keystead, lines };
         let mut said = Vec::new();
         loop {
             let mut line = String::new();
-            lines.read_line(&mut line).expect("text");
+            running.lines.read_line(&mut line).expect("text");
             assert_ne!(line, "", "it ended: {said:?}");
             if line == "ready\n" {
-                return (Self { keystead, lines }, said);
+                return (running, said);
             }
             said.push(line.trim_end().to_owned());
         }
