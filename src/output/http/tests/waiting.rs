@@ -105,7 +105,7 @@ fn only_so_many_requests_wait() {
 #[test]
 fn a_server_that_is_stopped_finishes_what_is_under_way() {
     let limits = Limits {
-        drain: Duration::from_secs(4),
+        drain: Duration::from_secs(6),
         ..Limits::default()
     };
     let (handler, asked) = told();
