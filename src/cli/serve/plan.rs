@@ -183,12 +183,7 @@ pub fn is_remote(address: IpAddr) -> bool {
 }
 
 fn identities(settings: &Settings<'_>) -> Result<Vec<String>, CliError> {
-    let names = settings.all(ServeSetting::Identities, |name| {
-        match serve::is_name(name) {
-            true => Ok(name.to_string()),
-            false => Err("it becomes part of a path: letters, digits, and . _ - are for that"),
-        }
-    })?;
+    let names = settings.all(ServeSetting::Identities, name_of_path)?;
     for (index, name) in names.iter().enumerate() {
         if names[..index].contains(name) {
             return Err(CliError::usage(
@@ -197,7 +192,21 @@ fn identities(settings: &Settings<'_>) -> Result<Vec<String>, CliError> {
             ));
         }
     }
-    Ok(names)
+    match settings.only_identity() {
+        Some(only) if names.is_empty() => {
+            let only = name_of_path(only)
+                .map_err(|why| CliError::usage(format!("the identity `{only}`: {why}"), ""))?;
+            Ok(vec![only])
+        }
+        _ => Ok(names),
+    }
+}
+
+fn name_of_path(name: &str) -> Result<String, &'static str> {
+    match serve::is_name(name) {
+        true => Ok(name.to_string()),
+        false => Err("its name becomes part of a path: letters, digits, and . _ - are for that"),
+    }
 }
 
 /// `--port`, as AWS's helper has it.
@@ -326,15 +335,23 @@ fn tls(settings: &Settings<'_>) -> Result<Option<(PathBuf, PathBuf)>, CliError> 
 
 fn token(settings: &Settings<'_>, context: &Context<'_>) -> Result<TokenFile, CliError> {
     let group = settings.parsed(ServeSetting::TokenGroup, accounts::group)?;
-    let path = match settings.path(ServeSetting::TokenFile) {
-        Some(path) => Some(path),
-        None => token_file::usual(context.environment),
-    };
-    let path = path.ok_or_else(|| {
+    if let Some(path) = settings.path(ServeSetting::TokenFile) {
+        return Ok(TokenFile { path, group });
+    }
+    if let Some(path) = token_file::of_service(context.environment) {
+        return Ok(TokenFile { path, group });
+    }
+    let path = token_file::of_user(context.environment).ok_or_else(|| {
         CliError::usage(
             "there is no place for the token: neither RUNTIME_DIRECTORY nor XDG_RUNTIME_DIR is set",
             "--token-file FILE names one",
         )
     })?;
-    Ok(TokenFile { path, group })
+    match group {
+        None => Ok(TokenFile { path, group }),
+        Some(_) => Err(CliError::usage(
+            "the token is in XDG_RUNTIME_DIR, where no group can enter",
+            "--token-file FILE names it in a folder that the group of --token-group can enter",
+        )),
+    }
 }

@@ -47,6 +47,14 @@ impl<'a> Settings<'a> {
         })
     }
 
+    /// The identity of the file, if it has one alone.
+    pub fn only_identity(&self) -> Option<&str> {
+        match self.file.as_ref()?.1.identities() {
+            [only] => Some(only.name()),
+            _ => None,
+        }
+    }
+
     /// What a setting is, if anyone says so.
     pub fn get(&self, setting: ServeSetting) -> Option<Given> {
         let given = |values: Vec<OsString>, origin| {

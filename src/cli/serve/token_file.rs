@@ -25,16 +25,23 @@ pub struct TokenFile {
     pub group: Option<u32>,
 }
 
-/// The usual place: the service's folder, or one of ours in the user's. Both are in memory, and end with the
-/// service or the user's last session.
-pub fn usual(environment: &dyn Environment) -> Option<PathBuf> {
-    let folder = |name| {
-        let folder = plan::first(&environment.var(name)?)?;
-        folder.is_absolute().then_some(folder)
-    };
-    folder("RUNTIME_DIRECTORY")
-        .map(|folder| folder.join(NAME))
-        .or_else(|| folder("XDG_RUNTIME_DIR").map(|folder| folder.join("keystead").join(NAME)))
+/// In the folder of the service.
+pub fn of_service(environment: &dyn Environment) -> Option<PathBuf> {
+    Some(folder(environment, "RUNTIME_DIRECTORY")?.join(NAME))
+}
+
+/// In a folder of ours in that of the user, which is in memory and ends with his last session.
+pub fn of_user(environment: &dyn Environment) -> Option<PathBuf> {
+    Some(
+        folder(environment, "XDG_RUNTIME_DIR")?
+            .join("keystead")
+            .join(NAME),
+    )
+}
+
+fn folder(environment: &dyn Environment, name: &str) -> Option<PathBuf> {
+    let folder = plan::first(&environment.var(name)?)?;
+    folder.is_absolute().then_some(folder)
 }
 
 const NAME: &str = "serve.token";

@@ -87,6 +87,11 @@ impl Site {
             counts: Counts::default(),
         })
     }
+
+    /// From now on another token opens the container's endpoint.
+    pub fn authorize(&mut self, authorization: Authorization) {
+        self.authorization = authorization;
+    }
 }
 
 /// The path of an identity at a container's endpoint. Names that can be part of it as they are have

@@ -90,6 +90,26 @@ fn the_file_is_checked() {
 }
 
 #[test]
+fn an_only_identity_needs_no_naming_but_a_name_for_its_path() {
+    let scene = Scene::new();
+    for (name, is_path) in [("hub-17", true), ("'hub 17'", false)] {
+        let mut text = format!("[identity.{name}]\n");
+        for (key, value) in scene.identity(0) {
+            writeln!(text, "{key} = \"{value}\"").expect("text");
+        }
+        scene.workshop.write("keystead.toml", text);
+        let mut command = scene.bare(&["serve", "--listen=127.0.0.1:0"]);
+        command.env("KEYSTEAD_CONFIG", "keystead.toml");
+        if is_path {
+            let serving = Serving::start(&mut command);
+            assert!(serving.container().ends_with("/credentials/hub-17"));
+        } else {
+            run(&mut command).failed(2, "the identity `hub 17`: its name becomes part of a path");
+        }
+    }
+}
+
+#[test]
 fn config_check_shows_it() {
     let scene = Scene::new();
     let serve = "identities = [\"hub\", \"lab\"]\nimds = true\nallow-uid = [0, 1]";

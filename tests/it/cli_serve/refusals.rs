@@ -43,6 +43,8 @@ fn what_cannot_be_opened_ends_the_program() {
     let mut nowhere = scene.command(&["--listen=127.0.0.1:0"]);
     let ran = run(nowhere.env_remove("XDG_RUNTIME_DIR"));
     ran.failed(2, "neither RUNTIME_DIRECTORY nor XDG_RUNTIME_DIR");
+    let ran = run(&mut scene.command(&["--listen=127.0.0.1:0", "--token-group=0"]));
+    ran.failed(2, "where no group can enter");
     assert_eq!(scene.sandbox.session_requests().len(), 0);
 }
 

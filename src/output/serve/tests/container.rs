@@ -64,6 +64,16 @@ fn only_with_the_token() {
 }
 
 #[test]
+fn another_token() {
+    let mut scene = Scene::new();
+    let other = TOKEN.replace('0', "a");
+    scene.site.authorize(Authorization::new(&other).unwrap());
+    assert_eq!(scene.get(CONTAINER, PATH, &WITH).status, 403);
+    let with = [("Authorization", other.as_str())];
+    assert_eq!(scene.get(CONTAINER, PATH, &with).status, 200);
+}
+
+#[test]
 fn other_paths_and_methods() {
     let mut scene = Scene::new();
     for path in [

@@ -4,6 +4,7 @@ mod container;
 mod doors;
 mod imds;
 mod observed;
+mod properties;
 
 use core::cell::RefCell;
 use std::boxed::Box;
