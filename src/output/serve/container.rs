@@ -45,7 +45,7 @@ pub fn handle(
     }
     match served.container() {
         Ok(document) => Outcome::Done(Response::new(200, JSON, Body::Shared(document))),
-        Err(Unavailable::Pending) if !request.is_last => Outcome::Wait,
+        Err(Unavailable::Pending(_)) if !request.is_last => Outcome::Wait,
         Err(unavailable) => {
             let failure = unavailable.into_failure();
             let code = match failure.kind {

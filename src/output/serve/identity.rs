@@ -48,9 +48,9 @@ type Kept = Option<(Arc<Credentials>, Arc<Zeroizing<String>>)>;
 
 /// Why there are no credentials at the moment.
 pub enum Unavailable {
-    /// A refresh is under way.
-    Pending,
-    /// The last one failed.
+    /// A refresh is under way; the one before it may have failed.
+    Pending(Option<Failure>),
+    /// The last one failed, and the next one has its time.
     Failed(Failure),
 }
 
@@ -125,9 +125,10 @@ impl Served {
         // What has expired need not stay in memory.
         self.role = None;
         self.container = None;
-        Err(match self.provider.status().failure {
-            Some(failure) => Unavailable::Failed(failure),
-            None => Unavailable::Pending,
+        let status = self.provider.status();
+        Err(match (status.failure, status.next_attempt) {
+            (Some(failure), Some(_)) => Unavailable::Failed(failure),
+            (failure, _) => Unavailable::Pending(failure),
         })
     }
 }
@@ -136,10 +137,10 @@ impl Unavailable {
     /// What to tell whoever cannot wait.
     pub fn into_failure(self) -> Failure {
         match self {
-            Self::Failed(failure) => failure,
-            Self::Pending => Failure {
+            Self::Failed(failure) | Self::Pending(Some(failure)) => failure,
+            Self::Pending(None) => Failure {
                 kind: FailureKind::Temporary,
-                what: "the first credentials are still being asked for".into(),
+                what: "credentials are still being asked for".into(),
                 remedy: String::new(),
             },
         }

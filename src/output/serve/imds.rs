@@ -122,7 +122,7 @@ fn metadata(path: &str, is_last: bool, served: &mut Served, now: UnixTime) -> Ou
 fn credentials(is_last: bool, served: &mut Served, now: UnixTime) -> Outcome {
     match served.role(now) {
         Ok(document) => done(Response::new(200, JSON, Body::Shared(document))),
-        Err(Unavailable::Pending) if !is_last => Outcome::Wait,
+        Err(Unavailable::Pending(_)) if !is_last => Outcome::Wait,
         Err(unavailable) => {
             let failure = unavailable.into_failure();
             let body = documents::imds_failure(code(&failure), &failure.what, now);

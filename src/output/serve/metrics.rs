@@ -51,11 +51,46 @@ fn text(statuses: &[Status], counts: &Counts) -> String {
         "Refreshes, by how they ended.",
     );
     for status in statuses {
-        for (outcome, count) in [("success", status.successes), ("failure", status.failures)] {
-            let labels = [("identity", status.name.as_str()), ("outcome", outcome)];
-            page.sample("refreshes_total", &labels, count);
-        }
+        let outcomes = [
+            ("success", status.successes),
+            ("temporary", status.temporary),
+            ("throttled", status.throttled),
+            ("lasting", status.lasting),
+        ];
+        page.outcomes("refreshes_total", status, &outcomes);
     }
+    page.each(
+        statuses,
+        "reloads_refused_total",
+        "counter",
+        "Changes of certificate, key or settings that could not be used.",
+        |status| Some(status.reloads_refused),
+    );
+    page.family("signatures_total", "counter", "Signatures of the key.");
+    for status in statuses {
+        let (made, failed) = (status.signatures.made, status.signatures.failed);
+        let outcomes = [("success", made), ("failure", failed)];
+        page.outcomes("signatures_total", status, &outcomes);
+    }
+    page.family(
+        "signature_seconds",
+        "summary",
+        "How long signatures took, those that failed included.",
+    );
+    for status in statuses {
+        let labels = [("identity", status.name.as_str())];
+        let (signatures, time) = (&status.signatures, status.signatures.time);
+        page.sample("signature_seconds_sum", &labels, time.as_secs_f64());
+        let count = signatures.made + signatures.failed;
+        page.sample("signature_seconds_count", &labels, count);
+    }
+    page.each(
+        statuses,
+        "pin_tries_left",
+        "gauge",
+        "How many times a wrong PIN may still be given, where the device says so.",
+        |status| status.pin_tries,
+    );
     page.family(
         "http_requests_total",
         "counter",
@@ -96,6 +131,14 @@ impl Page {
             let _ = write!(self.0, "{comma}{label}=\"{}\"", Escaped(text));
         }
         let _ = writeln!(self.0, "}} {value}");
+    }
+
+    /// Samples of an identity, by outcome.
+    fn outcomes(&mut self, name: &str, status: &Status, outcomes: &[(&str, u64)]) {
+        for (outcome, count) in outcomes {
+            let labels = [("identity", status.name.as_str()), ("outcome", *outcome)];
+            self.sample(name, &labels, count);
+        }
     }
 
     /// A family with a sample for each identity of which there is something to say.

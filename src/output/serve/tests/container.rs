@@ -118,6 +118,10 @@ fn waiting_and_failing() {
         let expected = serde_json::json!({ "code": code, "message": "the service says \"no\"" });
         assert_eq!((answer.status, answer.json()), (503, expected));
     }
+    // The next attempt is under way: it may succeed.
+    scene.hub.borrow_mut().is_busy = true;
+    let outcome = scene.outcome(CONTAINER, "GET", PATH, &WITH, false);
+    assert!(matches!(outcome, Outcome::Wait));
     // The other identity has its own failures.
     scene.lab.borrow_mut().live = Some(Arc::new(credentials(1)));
     assert_eq!(scene.get(CONTAINER, "/credentials/lab", &WITH).status, 200);

@@ -7,6 +7,7 @@ mod observed;
 mod properties;
 
 use core::cell::RefCell;
+use core::time::Duration;
 use std::boxed::Box;
 use std::rc::Rc;
 use std::string::{String, ToString as _};
@@ -20,7 +21,7 @@ use zeroize::Zeroizing;
 use super::{Authorization, Door, Gives, Hosts, Provider, Served, Site};
 use crate::core::time::UnixTime;
 use crate::host::clock::HostClock;
-use crate::host::refresh::{Failure, FailureKind, Status};
+use crate::host::refresh::{Failure, FailureKind, Signatures, Status};
 use crate::host::session::Credentials;
 use crate::output::http::{Body, Handler as _, Header, Headers, Outcome, Request, Response};
 
@@ -34,6 +35,8 @@ const EXPIRATION: &str = "2036-11-22T13:00:00Z";
 struct State {
     live: Option<Arc<Credentials>>,
     failure: Option<Failure>,
+    /// Whether another attempt is under way.
+    is_busy: bool,
     asked: usize,
 }
 
@@ -55,8 +58,22 @@ impl Provider for Fake {
             name: self.name.into(),
             expiration: state.live.as_ref().map(|live| live.expiration),
             failure: state.failure.clone(),
+            next_attempt: state
+                .failure
+                .as_ref()
+                .filter(|_| !state.is_busy)
+                .map(|_| Duration::from_secs(1)),
             successes: 3,
-            failures: 1,
+            failures: 3,
+            temporary: 1,
+            throttled: 2,
+            reloads_refused: 4,
+            signatures: Signatures {
+                made: 5,
+                failed: 1,
+                time: Duration::from_millis(1500),
+            },
+            pin_tries: (self.name == "hub").then_some(2),
             ..Status::default()
         }
     }

@@ -49,15 +49,20 @@ fn parsed(text: &str) -> Vec<Sample> {
             assert!(help.ends_with('.') && !families.contains(&name), "{line}");
             let kind = lines.next().unwrap();
             let kind = kind.strip_prefix(&format!("# TYPE {name} ")).unwrap();
-            assert!(["gauge", "counter"].contains(&kind), "{line}");
+            assert!(["gauge", "counter", "summary"].contains(&kind), "{line}");
             assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
             assert!(name.starts_with("keystead_"), "{line}");
             families.push(name);
             family = name;
             continue;
         }
+        // Only a summary's samples have names of their own.
+        let suffix = ["_sum", "_count"]
+            .into_iter()
+            .find(|suffix| line.starts_with(&format!("{family}{suffix}{{")));
+        let name = format!("{family}{}", suffix.unwrap_or_default());
         let (labels, value) = line
-            .strip_prefix(family)
+            .strip_prefix(&name)
             .and_then(|rest| rest.strip_prefix('{'))
             .and_then(|rest| rest.rsplit_once("} "))
             .unwrap_or_else(|| panic!("{line}"));
@@ -66,7 +71,7 @@ fn parsed(text: &str) -> Vec<Sample> {
             let value = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
             (name.to_string(), value.unwrap().to_string())
         });
-        let sample = (family.to_string(), labels.collect(), value.parse().unwrap());
+        let sample = (name, labels.collect(), value.parse().unwrap());
         assert!(
             !samples
                 .iter()
@@ -111,10 +116,28 @@ fn metrics() {
     };
     assert_eq!(expiration("hub"), Some(time(EXPIRATION).as_secs() as f64));
     assert_eq!(expiration("lab"), Some(0.0));
-    for (outcome, count) in [("success", 3.0), ("failure", 1.0)] {
+    for (name, outcome, count) in [
+        ("refreshes_total", "success", 3.0),
+        ("refreshes_total", "temporary", 1.0),
+        ("refreshes_total", "throttled", 2.0),
+        ("refreshes_total", "lasting", 0.0),
+        ("signatures_total", "success", 5.0),
+        ("signatures_total", "failure", 1.0),
+    ] {
         let labels = [("identity", "hub"), ("outcome", outcome)];
-        assert_eq!(value(&samples, "refreshes_total", &labels), Some(count));
+        assert_eq!(value(&samples, name, &labels), Some(count), "{outcome}");
     }
+    let hub = [("identity", "hub")];
+    for (name, expected) in [
+        ("signature_seconds_sum", Some(1.5)),
+        ("signature_seconds_count", Some(6.0)),
+        ("reloads_refused_total", Some(4.0)),
+        ("pin_tries_left", Some(2.0)),
+    ] {
+        assert_eq!(value(&samples, name, &hub), expected, "{name}");
+    }
+    let lab = [("identity", "lab")];
+    assert_eq!(value(&samples, "pin_tries_left", &lab), None);
     for (endpoint, code, count) in [
         ("container", "200", 2.0),
         ("container", "401", 1.0),
