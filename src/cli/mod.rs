@@ -46,6 +46,7 @@ mod token;
 mod token_list;
 #[cfg(feature = "tpm")]
 mod tpm;
+mod update;
 
 pub use context::Context;
 pub use error::{CliError, Exit};
@@ -88,6 +89,11 @@ const SUBCOMMANDS: &[Subcommand] = &[
         name: "env",
         about: env::ABOUT,
         run: env::run,
+    },
+    Subcommand {
+        name: "update",
+        about: update::ABOUT,
+        run: update::run,
     },
     Subcommand {
         name: "sign-string",
@@ -150,9 +156,6 @@ const SUBCOMMANDS: &[Subcommand] = &[
     },
 ];
 
-/// Subcommands of AWS's helper that are still missing.
-const LATER: [&str; 1] = ["update"];
-
 /// Runs the program: `arguments[0]` is the name it was started under.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let environment = ProcessEnvironment::default();
@@ -200,12 +203,6 @@ fn dispatch(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, C
     #[cfg(not(feature = "tpm"))]
     if name == "tpm" {
         return Err(place::without_tpm("`keystead tpm` is for TPMs"));
-    }
-    if LATER.contains(&name.as_ref()) {
-        return Err(CliError::usage(
-            format!("not built yet: the command {name}"),
-            "`keystead credential-process` gives credentials whenever a program asks for them",
-        ));
     }
     let remedy = match document::nearest(&name, SUBCOMMANDS.iter().map(|known| known.name)) {
         Some(near) => format!("did you mean `{near}`?"),

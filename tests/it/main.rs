@@ -15,6 +15,7 @@ mod cli_serve;
 mod cli_settings;
 mod cli_tokens;
 mod cli_tpm;
+mod cli_update;
 mod cli_vectors;
 mod core_properties;
 mod create_session_vectors;

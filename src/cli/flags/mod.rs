@@ -112,7 +112,8 @@ const fn alias(setting: Setting) -> Option<&'static str> {
     }
 }
 
-fn with_value(arg: Arg, value: Option<&'static str>) -> Arg {
+/// A flag with the syntax of AWS's helper: a switch, if it has no value.
+pub fn with_value(arg: Arg, value: Option<&'static str>) -> Arg {
     let arg = arg.value_parser(value_parser!(OsString));
     match value {
         // As with AWS's helper, whatever follows is the value.

@@ -13,6 +13,7 @@ use super::error::FileError;
 use super::lock::Lock;
 use super::new::New;
 use super::profile::Profile;
+use super::record::Record;
 use super::target::Target;
 use crate::backend::private_file;
 use crate::core::time::UnixTime;
@@ -56,18 +57,36 @@ impl CredentialsFile {
         &self.profile
     }
 
+    /// Asserts that the profile can be written now. Nothing is changed but that the folder is made, and the
+    /// lock's file in it.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn check(&self) -> Result<(), FileError> {
+        self.locked(|target, _| {
+            replace(target, &mut |contents| {
+                edit::unset(contents, &self.profile).map(|_| None)
+            })
+        })
+        .map(drop)
+    }
+
     /// Writes credentials into the profile.
     ///
     /// # Errors
     /// [`FileError`]; the file is as it was then.
     pub fn write(&self, credentials: &Credentials) -> Result<Written, FileError> {
+        let (profile, id) = (&self.profile, credentials.access_key_id.as_str());
         self.locked(|target, lock| {
+            lock.update(|record| record.add(profile, id, credentials.expiration));
             let written = replace(target, &mut |contents| {
-                edit::set(contents, &self.profile, credentials).map(Some)
-            })?;
-            let id = &credentials.access_key_id;
-            lock.update(|record| record.remember(&self.profile, id, credentials.expiration));
-            Ok(written)
+                edit::set(contents, profile, credentials).map(Some)
+            });
+            lock.update(|record| match written {
+                Ok(_) => record.keep(profile, Some(id)),
+                Err(_) => record.forget(profile, id),
+            });
+            written
         })
     }
 
@@ -76,7 +95,7 @@ impl CredentialsFile {
     /// # Errors
     /// [`FileError`]; the file is as it was then.
     pub fn remove(&self, access_key_id: &str) -> Result<Written, FileError> {
-        self.locked(|target, lock| self.remove_locked(access_key_id, target, lock))
+        self.remove_if(|id, _| id == access_key_id.as_bytes())
     }
 
     /// Takes credentials out of the profile that keystead has put there, in this process or an earlier one,
@@ -85,23 +104,24 @@ impl CredentialsFile {
     /// # Errors
     /// [`FileError`]; the file is as it was then.
     pub fn remove_expired(&self, now: UnixTime) -> Result<Written, FileError> {
-        self.locked(
-            |target, lock| match lock.record().expired(&self.profile, now) {
-                Some(id) => self.remove_locked(id, target, lock),
-                None => Ok(Written::default()),
-            },
-        )
+        self.remove_if(|id, record| record.has_expired(&self.profile, id, now))
     }
 
-    fn remove_locked(&self, id: &str, target: &Target, lock: &Lock) -> Result<Written, FileError> {
-        let written = replace(target, &mut |contents| {
-            let is_ours = edit::access_key_id(contents, &self.profile) == Some(id.as_bytes());
-            is_ours
-                .then(|| edit::unset(contents, &self.profile))
-                .transpose()
-        })?;
-        lock.update(|record| record.forget(&self.profile));
-        Ok(written)
+    fn remove_if(&self, is_to_go: impl Fn(&[u8], &Record) -> bool) -> Result<Written, FileError> {
+        self.locked(|target, lock| {
+            let record = lock.record();
+            let written = replace(target, &mut |contents| match edit::access_key_id(
+                contents,
+                &self.profile,
+            ) {
+                Some(id) if is_to_go(id, &record) => edit::unset(contents, &self.profile).map(Some),
+                _ => Ok(None),
+            })?;
+            if written.changed {
+                lock.update(|record| record.keep(&self.profile, None));
+            }
+            Ok(written)
+        })
     }
 
     fn locked(

@@ -16,7 +16,7 @@ use crate::core::time::UnixTime;
 /// No such record is longer.
 const MAX_LEN: u64 = 1 << 20;
 
-/// A line for each profile: when its credentials end (seconds since the epoch), the access key's id, and the
+/// A line for what is in each profile: when it ends (seconds since the epoch), the access key's id, and the
 /// profile's name.
 #[derive(Default)]
 pub(super) struct Record {
@@ -51,25 +51,42 @@ impl Record {
         file.write_all_at(text.as_bytes(), 0)
     }
 
-    /// The access key's id of what we wrote into the profile, if it has expired.
-    pub(super) fn expired(&self, profile: &Profile, now: UnixTime) -> Option<&str> {
+    /// Whether what is in the profile under this access key's id is ours, and has expired.
+    pub(super) fn has_expired(&self, profile: &Profile, id: &[u8], now: UnixTime) -> bool {
+        let is_it = |entry: &&Entry| entry.is(profile, id);
         let mut entries = self.entries.iter();
-        let entry = entries.find(|entry| entry.profile == profile.as_str())?;
-        (entry.expiration <= now).then_some(entry.access_key_id.as_str())
+        entries
+            .find(is_it)
+            .is_some_and(|entry| entry.expiration <= now)
     }
 
-    pub(super) fn forget(&mut self, profile: &Profile) {
-        self.entries
-            .retain(|entry| entry.profile != profile.as_str());
-    }
-
-    pub(super) fn remember(&mut self, profile: &Profile, id: &str, expiration: UnixTime) {
-        self.forget(profile);
+    /// Adds what is going to be in the profile: a process may be killed right after it is.
+    pub(super) fn add(&mut self, profile: &Profile, id: &str, expiration: UnixTime) {
+        self.forget(profile, id);
         self.entries.push(Entry {
             expiration,
             access_key_id: id.to_owned(),
             profile: profile.as_str().to_owned(),
         });
+    }
+
+    /// Forgets what will not be in the profile.
+    pub(super) fn forget(&mut self, profile: &Profile, id: &str) {
+        self.entries
+            .retain(|entry| !entry.is(profile, id.as_bytes()));
+    }
+
+    /// Forgets what is not in the profile any more, which is all but `id`.
+    pub(super) fn keep(&mut self, profile: &Profile, id: Option<&str>) {
+        self.entries.retain(|entry| {
+            entry.profile != profile.as_str() || id == Some(entry.access_key_id.as_str())
+        });
+    }
+}
+
+impl Entry {
+    fn is(&self, profile: &Profile, id: &[u8]) -> bool {
+        self.profile == profile.as_str() && self.access_key_id.as_bytes() == id
     }
 }
 
@@ -93,14 +110,20 @@ mod tests {
         let [hub, depot] = ["hub", "my depot"].map(|name| Profile::new(name).unwrap());
         let at = UnixTime::from_secs;
         let mut record = Record::load(&file).unwrap();
-        record.remember(&hub, "ID1", at(10));
-        record.remember(&depot, "ID2", at(20));
-        record.remember(&hub, "ID3", at(30));
+        record.add(&hub, "ID1", at(10));
+        record.add(&depot, "ID2", at(20));
+        record.add(&hub, "ID3", at(30));
         record.store(&file).unwrap();
-        let record = Record::load(&file).unwrap();
-        assert_eq!(record.expired(&hub, at(29)), None);
-        assert_eq!(record.expired(&hub, at(30)), Some("ID3"));
-        assert_eq!(record.expired(&depot, at(20)), Some("ID2"));
+        let mut record = Record::load(&file).unwrap();
+        assert!(!record.has_expired(&hub, b"ID3", at(29)));
+        assert!(record.has_expired(&hub, b"ID3", at(30)));
+        assert!(record.has_expired(&hub, b"ID1", at(30)));
+        assert!(!record.has_expired(&hub, b"ID2", at(30)));
+        assert!(record.has_expired(&depot, b"ID2", at(20)));
+        record.keep(&hub, Some("ID3"));
+        assert!(!record.has_expired(&hub, b"ID1", at(30)));
+        assert!(record.has_expired(&hub, b"ID3", at(30)));
+        assert!(record.has_expired(&depot, b"ID2", at(30)));
 
         file.set_len(0).unwrap();
         file.write_all_at(
@@ -109,8 +132,8 @@ mod tests {
         )
         .unwrap();
         let mut record = Record::load(&file).unwrap();
-        assert_eq!(record.expired(&hub, at(5)), Some("ID4"));
-        record.forget(&hub);
+        assert!(record.has_expired(&hub, b"ID4", at(5)));
+        record.forget(&hub, "ID4");
         record.store(&file).unwrap();
         assert_eq!(file.metadata().unwrap().len(), 0);
     }
