@@ -16,8 +16,8 @@ use crate::output::credentials_file::{CredentialsFile, FileError, Written};
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// How often it is looked at a clock that can be set, and that may have slept.
-const GLANCE: Duration = Duration::from_secs(30);
+/// How often it is looked whether the credentials still live: clocks can be set, and machines sleep.
+const GLANCE: Duration = Duration::from_secs(10);
 
 /// Who keeps a profile in step.
 pub struct Keeper {

@@ -1,5 +1,6 @@
 //! `keystead update`, across sessions, outages and restarts.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use keystead::sandbox::{Fault, ScheduledFault};
@@ -38,6 +39,12 @@ fn new_credentials_follow_the_old_ones() {
     });
     assert_ne!(new, old);
     updating.says("profile hub in ");
+    assert_eq!(
+        updating.log().matches("profile hub in ").count(),
+        1,
+        "{}",
+        updating.log()
+    );
 }
 
 #[test]
@@ -46,7 +53,7 @@ fn an_outage_that_ends() {
     let faults = &scene.sandbox.config().faults;
     fs::create_dir(scene.workshop.path(".aws")).expect("a folder");
     write(&scene.usual(), "[hub]\nregion = r\n");
-    faults.add(Fault::Expire(Duration::from_secs(3)).times(1));
+    faults.add(Fault::Expire(Duration::from_secs(12)).times(1));
     faults.add(after_the_first(Fault::Status(500)));
     let updating = start(&scene, "hub", &[]);
     first(&scene, "hub");
@@ -73,7 +80,7 @@ fn an_outage_that_ends() {
 fn what_an_earlier_process_left() {
     let scene = Scene::new();
     let faults = &scene.sandbox.config().faults;
-    faults.add(Fault::Expire(Duration::from_secs(4)).times(1));
+    faults.add(Fault::Expire(Duration::from_secs(12)).times(1));
     faults.add(after_the_first(Fault::Status(500)));
     let killed = start(&scene, "hub", &[]);
     let id_of_killed = first(&scene, "hub");
@@ -111,4 +118,28 @@ fn a_file_that_cannot_be_changed_is_tried_again() {
     write(&scene.usual(), "");
     assert_ne!(first(&scene, "hub"), old);
     updating.says("profile hub in ");
+}
+
+/// Two who update, and one who reads.
+#[test]
+fn two_profiles_of_one_file() {
+    let scene = Scene::new();
+    let faults = &scene.sandbox.config().faults;
+    faults.add(Fault::Expire(Duration::from_secs(30)).times(12));
+    fs::create_dir(scene.workshop.path(".aws")).expect("a folder");
+    write(&scene.usual(), "# top\n");
+    let updating = ["hub", "depot"].map(|profile| start(&scene, profile, &[]));
+    let mut seen = ["hub", "depot"].map(|_| BTreeSet::new());
+    until("both are refreshed", || {
+        let text = fs::read_to_string(scene.usual()).expect("text");
+        assert!(text.starts_with("# top\n"), "{text}");
+        for (profile, seen) in ["hub", "depot"].iter().zip(&mut seen) {
+            // Once it is there, it is whole.
+            let id = id(&scene.usual(), profile);
+            assert!(id.is_some() || seen.is_empty(), "{text}");
+            seen.extend(id);
+        }
+        seen.iter().all(|seen| seen.len() > 1).then_some(())
+    });
+    drop(updating);
 }
