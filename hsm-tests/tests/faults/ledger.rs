@@ -149,9 +149,9 @@ impl<'a> Witness<'a> {
             }
             Ok(None) => {
                 self.ledger.denied();
-                // Expirations have whole seconds, and are handed out up to the last one.
+                // For their last five seconds nobody gets them; and expirations have whole seconds.
                 if let Some(end) = self.lives_until
-                    && end.since(now()) > 2
+                    && end.since(now()) > 7
                 {
                     let said = format!("a session lives until {end}, and was not given at {asked}");
                     self.ledger.wrong(said);
