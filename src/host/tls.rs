@@ -6,7 +6,7 @@ use std::format;
 use std::io::Read as _;
 use std::path::PathBuf;
 use std::string::String;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::vec::Vec;
 
 use rustls::client::Resumption;
@@ -40,24 +40,18 @@ pub enum Trust {
 pub(super) struct TlsConnector {
     trust: Trust,
     clock: Arc<HostClock>,
-    config: OnceLock<Arc<ClientConfig>>,
 }
 
 impl TlsConnector {
     pub(super) fn new(trust: Trust, clock: Arc<HostClock>) -> Self {
-        Self {
-            trust,
-            clock,
-            config: OnceLock::new(),
-        }
+        Self { trust, clock }
     }
 
+    /// Made for each connection: a daemon has one in half an hour, keeps no roots in memory between them, and
+    /// sees that a bundle was renewed.
     fn config(&self) -> Result<Arc<ClientConfig>, ureq::Error> {
-        if let Some(config) = self.config.get() {
-            return Ok(config.clone());
-        }
         let config = client_config(&self.trust, self.clock.clone()).map_err(other)?;
-        Ok(self.config.get_or_init(|| Arc::new(config)).clone())
+        Ok(Arc::new(config))
     }
 }
 
