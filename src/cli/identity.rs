@@ -6,7 +6,7 @@ use std::path::Path;
 use std::string::ToString as _;
 use std::vec::Vec;
 
-use super::asked::is_attended;
+use super::attended::is_attended;
 use super::context::{Context, ProcessEnvironment};
 use super::error::{CliError, Exit};
 use super::identity_plan::IdentityPlan;

@@ -84,28 +84,26 @@ impl IdentityPlan {
     /// The variables that hold the passwords, PINs and auth values of certificate and key.
     pub fn secret_variables(&self) -> Vec<String> {
         let password = self.password.as_ref().and_then(SecretSource::variable);
-        let mut variables: Vec<String> = password.map(String::from).into_iter().collect();
+        let variables = password.map(String::from).into_iter();
         #[cfg(feature = "pkcs11")]
-        {
+        let variables = {
             let token = |place: &'_ Option<Place>| match place {
                 Some(Place::Token(place)) => Some(place.clone()),
                 _ => None,
             };
             let places = [token(&self.key), token(&self.certificate)];
-            variables.extend(
-                self.token
-                    .secret_variables(&places.each_ref().map(Option::as_deref)),
-            );
-        }
+            let places = places.each_ref().map(Option::as_deref);
+            variables.chain(self.token.secret_variables(&places))
+        };
         #[cfg(feature = "tpm")]
-        {
+        let variables = {
             let place = match &self.key {
                 Some(Place::Tpm(place)) => Some(place.as_ref()),
                 _ => None,
             };
-            variables.extend(self.tpm.secret_variables(place));
-        }
-        variables
+            variables.chain(self.tpm.secret_variables(place))
+        };
+        variables.collect()
     }
 
     /// Where the key is: beside its certificate, if nothing else is said.

@@ -3,6 +3,7 @@
 
 #[cfg(any(feature = "pkcs11", feature = "tpm"))]
 mod asked;
+mod attended;
 #[cfg(feature = "ca")]
 mod ca;
 mod cache;

@@ -12,7 +12,7 @@ use clap::ArgMatches;
 
 use crate::backend::Identity;
 use crate::backend::secret::SecretSource;
-use crate::cli::asked::unattended;
+use crate::cli::attended::unattended;
 use crate::cli::context::{Console, Context, ProcessEnvironment};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::identity_plan::IdentityPlan;
