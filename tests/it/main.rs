@@ -24,6 +24,7 @@ mod http_server_tls;
 mod http_stream;
 mod keys;
 mod ml_dsa_chain;
+mod refresh;
 mod sandbox;
 mod session;
 mod sigv4_vectors;

@@ -43,6 +43,12 @@ impl Options {
             seed: u64::from_le_bytes(seed),
         }
     }
+
+    /// The same by other clocks: simulated ones, or those of another system.
+    pub fn with_clocks(mut self, clocks: Arc<dyn Clocks>) -> Self {
+        self.clocks = clocks;
+        self
+    }
 }
 
 /// What there is to know about a refresher.
@@ -72,6 +78,9 @@ pub struct Status {
     pub reloads_refused: u64,
     /// Why the last refresh failed, if it did.
     pub failure: Option<Failure>,
+    /// Whether somebody who asks now, when there are no credentials, may wait for an attempt that is under
+    /// way or follows at once.
+    pub is_pending: bool,
     /// In how long the next attempt is made, after a failure.
     pub next_attempt: Option<Duration>,
     /// Signatures of the key.
@@ -94,6 +103,17 @@ impl Drop for Stop {
     fn drop(&mut self) {
         self.0.lock().is_stopped = true;
         self.0.ring();
+    }
+}
+
+/// What a refresher's thread does, for another one to do.
+pub struct Driver(Worker);
+
+impl Driver {
+    /// Does what there is to do, which may take as long as a request, and gives how long to wait for more,
+    /// if nobody asks for anything meanwhile; `None` when the last handle is gone.
+    pub fn turn(&mut self) -> Option<Duration> {
+        self.0.turn()
     }
 }
 
@@ -268,6 +288,7 @@ impl Shared {
         Status {
             expiration: state.live(now).map(|live| live.expiration),
             is_in_use: state.is_used,
+            is_pending: state.is_busy || until.is_none_or(|until| until <= now.since_boot),
             next_attempt: until.and_then(|until| until.checked_sub(now.since_boot)),
             signatures: self.meter.as_ref().map(Meter::read).unwrap_or_default(),
             ..state.status.clone()
@@ -296,19 +317,32 @@ impl Refresher {
         options: Options,
         observer: Box<dyn Observer>,
     ) -> io::Result<Self> {
-        let shared = Arc::new(Shared::new(name, &options, source.meter()));
-        let mut worker = Worker::new(shared.clone(), source, &options, observer);
+        let (refresher, mut driver) = Self::driven(name, source, options, observer);
         thread::Builder::new()
             .name(format!("refresh {name}"))
             .spawn(move || {
-                while let Some(limit) = worker.turn() {
-                    worker.shared().sleep(limit);
+                while let Some(limit) = driver.turn() {
+                    driver.0.shared().sleep(limit);
                 }
             })?;
-        Ok(Self {
+        Ok(refresher)
+    }
+
+    /// The same without a thread: nothing happens but when the [`Driver`] is turned. For programs that have
+    /// a thread of their own for it, and for tests in simulated time.
+    pub fn driven(
+        name: &str,
+        source: Box<dyn Source>,
+        options: Options,
+        observer: Box<dyn Observer>,
+    ) -> (Self, Driver) {
+        let shared = Arc::new(Shared::new(name, &options, source.meter()));
+        let worker = Worker::new(shared.clone(), source, &options, observer);
+        let refresher = Self {
             _stop: Arc::new(Stop(shared.clone())),
             shared,
-        })
+        };
+        (refresher, Driver(worker))
     }
 
     /// The identity's name.
