@@ -24,3 +24,18 @@ pub fn unattended<T>(work: impl FnOnce() -> T) -> T {
 pub fn is_attended() -> bool {
     !UNATTENDED.get()
 }
+
+thread_local! {
+    static TRIES: Cell<Option<u32>> = const { Cell::new(None) };
+}
+
+/// A device said how many times a wrong PIN may still be given: 1 before the last one, 0 if it is locked,
+/// nothing if it is more. It is kept for this thread: what refreshes an identity has one of its own.
+pub fn told_tries(left: Option<u32>) {
+    TRIES.set(left);
+}
+
+/// What a device said last.
+pub fn tries() -> Option<u32> {
+    TRIES.get()
+}

@@ -2,6 +2,8 @@
 
 mod log;
 mod source;
+#[cfg(all(test, feature = "sandbox"))]
+mod tests;
 
 pub use log::Log;
 pub use source::{About, Configured};

@@ -12,19 +12,20 @@ use clap::ArgMatches;
 
 use crate::backend::Identity;
 use crate::backend::secret::SecretSource;
-use crate::cli::attended::unattended;
+use crate::cli::attended::{self, unattended};
 use crate::cli::context::{Console, Context, ProcessEnvironment};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::identity_plan::IdentityPlan;
 use crate::cli::plan::{Plan, REQUIRED};
 use crate::cli::sources::Sources;
 use crate::cli::{refusal, session};
+use crate::core::key::SignError;
 use crate::core::time::UnixTime;
 use crate::core::x509::Certificate;
 use crate::host::clock::HostClock;
 use crate::host::refresh::{Failure, FailureKind, Fresh, Meter, Opened, Source};
 use crate::host::requester::Requester;
-use crate::host::session::{CreateError, Retry};
+use crate::host::session::{CreateError, CreateErrorKind, Retry};
 use crate::host::tls::Trust;
 
 /// One identity, read anew each time that it is opened.
@@ -177,6 +178,10 @@ impl Source for Configured {
     fn meter(&self) -> Option<Meter> {
         Some(self.meter.clone())
     }
+
+    fn pin_tries(&self) -> Option<u32> {
+        attended::tries()
+    }
 }
 
 /// The files that decide about the identity.
@@ -229,7 +234,12 @@ impl Opened for OpenedIdentity {
                     date: created.date,
                 })
             }
-            Err(error) => Err(failure(kind(&error), refusal::of(&error, &self.plan))),
+            Err(error) => {
+                if matches!(error.kind, CreateErrorKind::Sign(SignError::PinLocked)) {
+                    attended::told_tries(Some(0));
+                }
+                Err(failure(kind(&error), refusal::of(&error, &self.plan)))
+            }
         }
     }
 

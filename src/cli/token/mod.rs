@@ -16,13 +16,14 @@ use std::string::{String, ToString as _};
 use std::vec::Vec;
 
 use self::place::TokenPlace;
+use super::attended;
 use super::context::{self, Console, Context};
 use super::error::{CliError, Exit};
 use super::plan;
 use super::signer_process;
 use super::sources::Sources;
 use crate::backend::isolated::{self, Environment, Isolated};
-use crate::backend::pkcs11::{Access, Local, TokenError, Tokens};
+use crate::backend::pkcs11::{Access, Local, PinProblem, TokenError, Tokens};
 use crate::backend::secret::{self, SecretSource};
 use crate::host::config::Setting;
 
@@ -135,6 +136,13 @@ impl TokenPlan {
 
 /// The error for a token that cannot do what is asked of it.
 pub fn error(error: &TokenError) -> CliError {
+    if let TokenError::Pin { problem, .. } = error {
+        match problem {
+            PinProblem::FinalTry => attended::told_tries(Some(1)),
+            PinProblem::Locked => attended::told_tries(Some(0)),
+            _ => {}
+        }
+    }
     let exit = if error.concerns_pin() {
         Exit::Pin
     } else {

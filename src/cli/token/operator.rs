@@ -9,6 +9,7 @@ use super::notice;
 use crate::backend::pkcs11::{Notice, Operator, PinRequest, PinRole, PinState};
 use crate::backend::secret::{Environment, Secret, SecretError, SecretSource};
 use crate::cli::asked::Asked;
+use crate::cli::attended;
 use crate::cli::context::{Console, ProcessEnvironment};
 
 /// Where PINs come from. Where nothing is said the person at the terminal is asked, if there is one.
@@ -53,6 +54,11 @@ impl ConsoleOperator {
 
 impl Operator for ConsoleOperator {
     fn pin(&mut self, request: &PinRequest) -> Result<Option<Secret>, SecretError> {
+        attended::told_tries(match request.state {
+            PinState::FinalTry => Some(1),
+            PinState::Locked => Some(0),
+            PinState::Ok | PinState::CountLow | PinState::NotSet | PinState::ToBeChanged => None,
+        });
         let pin = match request.role {
             PinRole::SecurityOfficer => &mut self.security_officer,
             PinRole::User | PinRole::Signature => &mut self.user,

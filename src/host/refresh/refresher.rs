@@ -78,14 +78,13 @@ pub struct Status {
     pub reloads_refused: u64,
     /// Why the last refresh failed, if it did.
     pub failure: Option<Failure>,
-    /// Whether somebody who asks now, when there are no credentials, may wait for an attempt that is under
-    /// way or follows at once.
-    pub is_pending: bool,
-    /// In how long the next attempt is made, after a failure.
+    /// In how long the next attempt is made, after a failure; `None` while one is under way, or follows when
+    /// somebody asks.
     pub next_attempt: Option<Duration>,
     /// Signatures of the key.
     pub signatures: Signatures,
-    /// How many times a wrong PIN may still be given, if the device says so.
+    /// How many times a wrong PIN may still be given: 1 before the last one, 0 if it is locked. `None` if it
+    /// is more, or the device does not say.
     pub pin_tries: Option<u32>,
 }
 
@@ -288,8 +287,9 @@ impl Shared {
         Status {
             expiration: state.live(now).map(|live| live.expiration),
             is_in_use: state.is_used,
-            is_pending: state.is_busy || until.is_none_or(|until| until <= now.since_boot),
-            next_attempt: until.and_then(|until| until.checked_sub(now.since_boot)),
+            next_attempt: until
+                .and_then(|until| until.checked_sub(now.since_boot))
+                .filter(|pause| !pause.is_zero() && !state.is_busy),
             signatures: self.meter.as_ref().map(Meter::read).unwrap_or_default(),
             ..state.status.clone()
         }

@@ -33,6 +33,12 @@ pub trait Source: Send {
     fn meter(&self) -> Option<Meter> {
         None
     }
+
+    /// How many times a wrong PIN may still be given, as far as the device has said so: 1 before the last
+    /// one, 0 if it is locked.
+    fn pin_tries(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// An identity that is open.
@@ -53,11 +59,6 @@ pub trait Opened: Send {
 
     /// How long a session is asked to live. No credentials are believed to live longer.
     fn session(&self) -> Option<Duration> {
-        None
-    }
-
-    /// How many times a wrong PIN may still be given, if the device says so.
-    fn pin_tries(&mut self) -> Option<u32> {
         None
     }
 }

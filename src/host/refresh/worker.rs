@@ -275,6 +275,7 @@ impl Worker {
             state.is_busy = false;
             state.rounds += 1;
             state.not_before = self.schedule.backs_off(now.since_boot);
+            state.status.pin_tries = self.source.pin_tries();
             state.wakes.clone()
         };
         self.shared.tell();
@@ -433,7 +434,6 @@ impl Worker {
         }
         let opened = self.opened.as_ref();
         let certificate_expires = opened.and_then(|opened| opened.certificate_expires());
-        let pin_tries = self.opened.as_mut().and_then(|opened| opened.pin_tries());
         let is_news = {
             let mut state = self.shared.lock();
             let is_news = state
@@ -445,7 +445,6 @@ impl Worker {
             let status = &mut state.status;
             status.successes += 1;
             status.certificate_expires = certificate_expires;
-            status.pin_tries = pin_tries;
             status.failure.take().is_some() || is_news
         };
         self.told = Told {
