@@ -2,6 +2,7 @@
 //! None may panic, and what they accept has to hold together. The ordinary tests include this file
 //! and run the seeds through it.
 
+mod credentials_file;
 mod http_request;
 mod isolated;
 #[cfg(feature = "tpm")]
@@ -10,6 +11,7 @@ mod isolated_tpm;
 use std::io::Write as _;
 use std::path::Path;
 
+pub use credentials_file::credentials_file;
 pub use http_request::http_request;
 pub use isolated::{isolated_answer, isolated_request};
 
@@ -41,6 +43,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("certificate", certificate),
     ("certificate_request", certificate_request),
     ("config", config),
+    ("credentials_file", credentials_file),
     ("fault", fault),
     ("http_answer", http_answer),
     ("http_request", http_request),

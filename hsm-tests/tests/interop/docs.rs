@@ -280,6 +280,7 @@ documents! {
     sandbox "docs/sandbox.md"
     serve "docs/serve.md"
     tpm "docs/tpm.md"
+    update "docs/update.md"
 }
 
 const ATTESTATION: &str = "docs/attestation.md";

@@ -3,6 +3,7 @@
 mod authority;
 mod aws_cli;
 mod boto;
+mod credentials_file;
 mod docs;
 mod session_package;
 mod signatures;
