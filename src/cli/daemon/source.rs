@@ -14,18 +14,19 @@ use crate::backend::Identity;
 use crate::backend::secret::SecretSource;
 use crate::cli::attended::{self, unattended};
 use crate::cli::context::{Console, Context, ProcessEnvironment};
+use crate::cli::debug::Debug;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::identity_plan::IdentityPlan;
 use crate::cli::plan::{Plan, REQUIRED};
 use crate::cli::sources::Sources;
-use crate::cli::{refusal, session};
+use crate::cli::{flags, refusal, session};
 use crate::core::key::SignError;
 use crate::core::time::UnixTime;
 use crate::core::x509::Certificate;
 use crate::host::clock::HostClock;
 use crate::host::refresh::{Failure, FailureKind, Fresh, Meter, Opened, Source};
 use crate::host::requester::Requester;
-use crate::host::session::{CreateError, CreateErrorKind, Retry};
+use crate::host::session::{CreateError, CreateErrorKind, Retry, Watcher};
 use crate::host::tls::Trust;
 
 /// One identity, read anew each time that it is opened.
@@ -144,7 +145,11 @@ impl Configured {
             retry,
             ..requester
         };
-        Ok(Box::new(OpenedIdentity { plan, requester }))
+        Ok(Box::new(OpenedIdentity {
+            plan,
+            requester,
+            debug: flags::switch(&self.flags, "debug")?,
+        }))
     }
 }
 
@@ -222,11 +227,13 @@ fn failure(kind: FailureKind, error: CliError) -> Failure {
 struct OpenedIdentity {
     plan: Plan,
     requester: Requester,
+    debug: bool,
 }
 
 impl Opened for OpenedIdentity {
     fn create(&mut self) -> Result<Fresh, Failure> {
-        match unattended(|| self.requester.create(&mut thread::sleep, &mut ())) {
+        let watcher: &mut dyn Watcher = if self.debug { &mut Debug } else { &mut () };
+        match unattended(|| self.requester.create(&mut thread::sleep, watcher)) {
             Ok(created) => {
                 session::keep_confirmed(&self.plan, created.confirmed);
                 Ok(Fresh {

@@ -32,20 +32,38 @@ pub fn of_role(credentials: &Credentials, updated: UnixTime) -> Zeroizing<String
     )
 }
 
-/// The document of a container's endpoint. Without `account` it is left out.
+/// The document of a container's endpoint. Of a role whose ARN is not known neither it nor its account is in
+/// it.
 pub fn of_container(credentials: &Credentials, account: &str) -> Zeroizing<String> {
+    let role = Role {
+        arn: &credentials.role_arn,
+        account,
+    };
     secret(
         credentials,
         format_args!(
-            r#"{{"AccessKeyId":{},"SecretAccessKey":{},"Token":{},"Expiration":"{}","AccountId":{},"RoleArn":{}}}"#,
+            r#"{{"AccessKeyId":{},"SecretAccessKey":{},"Token":{},"Expiration":"{}"{role}}}"#,
             JsonString(&credentials.access_key_id),
             JsonString(&credentials.secret_access_key),
             JsonString(&credentials.session_token),
             credentials.expiration,
-            JsonString(account),
-            JsonString(&credentials.role_arn),
         ),
     )
+}
+
+struct Role<'a> {
+    arn: &'a str,
+    account: &'a str,
+}
+
+impl fmt::Display for Role<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.arn.is_empty() {
+            return Ok(());
+        }
+        let (account, arn) = (JsonString(self.account), JsonString(self.arn));
+        write!(f, r#","AccountId":{account},"RoleArn":{arn}"#)
+    }
 }
 
 /// With all its room from the start, no copy of a secret is left behind by growing.

@@ -82,7 +82,9 @@ impl Served {
         let credentials = self.provider.credentials();
         let arn = credentials
             .as_ref()
-            .map_or(&self.role_arn, |credentials| &credentials.role_arn);
+            .map(|credentials| &credentials.role_arn);
+        // A machine's own role may come without its ARN.
+        let arn = arn.filter(|arn| !arn.is_empty()).unwrap_or(&self.role_arn);
         String::from(name_of(arn))
     }
 

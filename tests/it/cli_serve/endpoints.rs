@@ -268,3 +268,25 @@ fn metrics() {
     let name = "keystead_refreshes_total{identity=\"default\",outcome=\"success\"}";
     assert_eq!(value(name), Some(1.0));
 }
+
+#[test]
+fn debug_shows_what_is_sent_and_no_secrets() {
+    let scene = Scene::new();
+    let mut serving = scene.serve(&["--listen=127.0.0.1:0", "--debug"]);
+    let token = scene.token();
+    let answer = ask("GET", serving.container(), &[("Authorization", &token)]);
+    let document = answer.json();
+    serving.child.kill().expect("it runs");
+    let mut said = String::new();
+    let stderr = serving.child.stderr.as_mut().expect("a pipe");
+    stderr.read_to_string(&mut said).expect("text");
+    assert!(
+        said.contains("--- string to sign\nAWS4-X509-ECDSA-SHA256"),
+        "{said}"
+    );
+    assert!(said.contains("default: credentials until "), "{said}");
+    let secrets = ["SecretAccessKey", "Token"].map(|name| document[name].as_str());
+    for secret in secrets.into_iter().chain([Some(token.as_str())]) {
+        assert!(!said.contains(secret.expect("text")));
+    }
+}

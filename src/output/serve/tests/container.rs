@@ -64,6 +64,17 @@ fn only_with_the_token() {
 }
 
 #[test]
+fn a_role_without_its_arn() {
+    let mut scene = Scene::new();
+    let mut unnamed = credentials(9);
+    unnamed.role_arn.clear();
+    scene.hub.borrow_mut().live = Some(Arc::new(unnamed));
+    let document = scene.get(CONTAINER, PATH, &WITH).json();
+    assert_eq!(document["AccessKeyId"], "ASIA9");
+    assert_eq!(document.as_object().unwrap().len(), 4);
+}
+
+#[test]
 fn another_token() {
     let mut scene = Scene::new();
     let other = TOKEN.replace('0', "a");

@@ -278,6 +278,12 @@ fn new_credentials_are_another_document() {
     // Who has read the old name may go on.
     assert_eq!(scene.imds(&path).json()["AccessKeyId"], "ASIA8");
     assert_eq!(scene.imds(ROLES).body, "Another");
+    let mut unnamed = credentials(9);
+    unnamed.role_arn.clear();
+    scene.lab.borrow_mut().live = Some(Arc::new(unnamed));
+    let token = scene.token(IMDS_OF_LAB);
+    let role = scene.get(IMDS_OF_LAB, ROLES, &[(HEADER, &token)]);
+    assert_eq!(role.body, "SensorWriter");
     assert_eq!(
         scene.imds(&format!("{ROLES}Another")).json()["AccessKeyId"],
         "ASIA8"
