@@ -71,7 +71,7 @@ impl SockDiag {
         let found = self.ask(local, remote).ok()??;
         // Where there is no such connection the kernel answers with whoever listens at that port. A socket
         // that its process has closed counts as root's, and has no inode.
-        (found.id == id(local, remote) && found.inode != 0).then_some(found.uid)
+        (found.ends == (local, remote) && found.inode != 0).then_some(found.uid)
     }
 
     fn ask(&mut self, local: SocketAddr, remote: SocketAddr) -> io::Result<Option<Found>> {
@@ -103,8 +103,8 @@ impl SockDiag {
 
 /// A socket that the kernel found.
 struct Found {
-    /// Addresses and ports, as they go into the question.
-    id: [u8; 36],
+    /// Its own address and its peer's.
+    ends: (SocketAddr, SocketAddr),
     uid: u32,
     inode: u32,
 }
@@ -147,10 +147,24 @@ fn found(answer: &[u8]) -> Option<Found> {
     }
     let message = &answer[HEADER..];
     Some(Found {
-        id: message[4..40].try_into().ok()?,
+        ends: (end(message, 4, 8)?, end(message, 6, 24)?),
         uid: number(message, 64)?,
         inode: number(message, 68)?,
     })
+}
+
+/// One end of a socket. An IPv6 socket that speaks IPv4, as Java opens them, is found by its IPv4 addresses,
+/// and told by the IPv6 addresses that stand for them.
+fn end(message: &[u8], port_at: usize, address_at: usize) -> Option<SocketAddr> {
+    let port = u16::from_be_bytes(message.get(port_at..port_at + 2)?.try_into().ok()?);
+    let octets: [u8; 16] = message.get(address_at..address_at + 16)?.try_into().ok()?;
+    let [a, b, c, d, ..] = octets;
+    let ip = match *message.first()? {
+        AF_INET => IpAddr::from([a, b, c, d]),
+        AF_INET6 => IpAddr::from(octets),
+        _ => return None,
+    };
+    Some(canonical(SocketAddr::new(ip, port)))
 }
 
 fn number(bytes: &[u8], at: usize) -> Option<u32> {

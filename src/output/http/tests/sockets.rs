@@ -158,4 +158,20 @@ mod users {
         assert_eq!(diagnosis.owner(address, server), None);
         drop(accepted);
     }
+
+    /// As Java opens them.
+    #[test]
+    fn an_ipv6_socket_that_speaks_ipv4_has_an_owner() {
+        use super::super::super::sock_diag::SockDiag;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mapped = std::net::Ipv4Addr::LOCALHOST.to_ipv6_mapped();
+        let client = std::net::TcpStream::connect((mapped, port)).unwrap();
+        let (accepted, peer) = listener.accept().unwrap();
+        let owner = SockDiag::open()
+            .unwrap()
+            .owner(peer, accepted.local_addr().unwrap());
+        assert_eq!(owner, Some(rustix::process::getuid().as_raw()));
+        drop(client);
+    }
 }
