@@ -206,6 +206,11 @@ impl Shared {
         self.clocks.now()
     }
 
+    /// Whether the wall clock stands still, since it is known to be wrong.
+    pub fn is_wall_wrong(&self) -> bool {
+        self.clocks.is_wall_wrong()
+    }
+
     /// Has everybody look who waits.
     pub fn tell(&self) {
         self.changed.notify_all();

@@ -35,8 +35,9 @@ const USED_AT_LEAST: Duration = Duration::from_secs(22 * 60 + 30);
 /// that get their power back at once make 8.3 requests a second.
 pub const START_SPREAD: Duration = minutes(20);
 
-/// After a clock was set or the machine has slept, new credentials are asked for within this.
-const JUMP_SPREAD: Duration = minutes(1);
+/// After a clock was set new credentials are asked for within this, and within half of the life that is left.
+/// The clocks of a fleet are set at once when the network is back after an outage.
+const JUMP_SPREAD: Duration = START_SPREAD;
 
 /// The longest delay after the first failure: it doubles with each further one.
 const FIRST_DELAY: Duration = Duration::from_secs(10);
@@ -279,7 +280,7 @@ impl Schedule {
         self.asked = None;
     }
 
-    /// The wall clock was set or the machine has slept. What there is lives for `left`, by the clock that
+    /// The wall clock was set. What there is lives for `left`, by the clock that
     /// says less.
     pub fn jumped(&mut self, now: Duration, left: Duration) {
         let in_use = self.is_in_use(now);
@@ -287,10 +288,16 @@ impl Schedule {
             session.expires = now + left;
         }
         if in_use {
-            let spread = self.random.below(JUMP_SPREAD.min(left));
+            let spread = self.random.below(JUMP_SPREAD.min(left / 2));
             self.asked = Some(self.asked.map_or(now + spread, |at| at.min(now + spread)));
         }
         // The network may be back as well, in a moment.
+        let moment = FIRST_DELAY / 5 + self.random.below(FIRST_DELAY);
+        self.forgive(now, moment);
+    }
+
+    /// The machine has slept. Credentials that live for long enough still do; the network may be another one.
+    pub fn woke(&mut self, now: Duration) {
         let moment = FIRST_DELAY / 5 + self.random.below(FIRST_DELAY);
         self.forgive(now, moment);
     }

@@ -28,6 +28,11 @@ impl Now {
 pub trait Clocks: Send + Sync {
     /// The time.
     fn now(&self) -> Now;
+
+    /// Whether the wall clock is known to be wrong. The time that is taken for now then stands still.
+    fn is_wall_wrong(&self) -> bool {
+        false
+    }
 }
 
 /// The clocks of the system.
@@ -39,6 +44,10 @@ impl Clocks for SystemClocks {
             since_boot: since_boot(),
             wall: self.0.now(),
         }
+    }
+
+    fn is_wall_wrong(&self) -> bool {
+        self.0.trusted().is_none()
     }
 }
 

@@ -223,17 +223,19 @@ impl Worker {
             return;
         };
         let set_by = now.offset() - offset;
-        let is_set = set_by.unsigned_abs() > JUMP;
-        if !is_set && now.since_boot < back_by + OVERSLEPT {
+        // A clock that stands still is not set again each minute.
+        let is_set = set_by.unsigned_abs() > JUMP && !self.shared.is_wall_wrong();
+        if !is_set {
+            if now.since_boot >= back_by + OVERSLEPT {
+                self.schedule.woke(now.since_boot);
+            }
             return;
         }
         let Some(live) = self.shared.lock().live.clone() else {
             self.schedule.jumped(now.since_boot, Duration::ZERO);
             return;
         };
-        if is_set {
-            self.observer.event(&Event::ClockSet { seconds: set_by });
-        }
+        self.observer.event(&Event::ClockSet { seconds: set_by });
         let left = live.left(now).saturating_sub(LAST);
         self.schedule.jumped(now.since_boot, left);
     }

@@ -39,13 +39,28 @@ fn a_jump_brings_a_refresh_within_minutes() {
     let mut sim = Sim::in_use(minutes(60));
     sim.using(minutes(5));
     sim.shore.lock().set_by = -600;
-    sim.using(minutes(3));
+    sim.using(minutes(21));
     assert_eq!(sim.asked(), 2);
     // Once; and a clock that is only made a little faster does not count.
     sim.shore.lock().set_by = -596;
     sim.using(minutes(20));
     assert_eq!(sim.asked(), 2);
     assert_eq!(sim.events(), ["begun", "clock -600"]);
+}
+
+#[test]
+fn a_clock_that_stands_still_is_not_set_each_minute() {
+    let mut sim = Sim::in_use(minutes(60));
+    sim.using(minutes(5));
+    let wall = sim.shore.now().wall;
+    sim.shore.lock().stands_at = Some(wall);
+    sim.using(minutes(30));
+    assert_eq!(sim.asked(), 1);
+    assert_eq!(sim.events(), ["begun"]);
+    // Set right, it counts.
+    sim.shore.lock().stands_at = None;
+    sim.using(minutes(1));
+    assert!(sim.events()[0].starts_with("clock 1"));
 }
 
 #[test]
@@ -58,9 +73,16 @@ fn sleep_counts() {
     sim.turn();
     assert_eq!(sim.key().as_deref(), Some("first 2"));
 
-    // A short one, with credentials that still live: within minutes.
-    sim.using(minutes(5));
-    sim.suspend(minutes(10));
+    // After short ones, with credentials that live for long enough, a new session is not needed.
+    for _ in 0..5 {
+        sim.using(minutes(1));
+        sim.suspend(minutes(3));
+        assert!(sim.key().is_some());
+    }
+    sim.using(minutes(1));
+    assert_eq!(sim.asked(), 2);
+    // When they do not, one is.
+    sim.suspend(minutes(25));
     assert!(sim.key().is_some());
     sim.using(minutes(2));
     assert_eq!(sim.asked(), 3);

@@ -35,6 +35,8 @@ pub struct World {
     pub since_boot: Duration,
     /// How far the wall clock is ahead of what is right.
     pub set_by: i64,
+    /// The wall clock is known to be wrong, and this is taken for its time.
+    pub stands_at: Option<UnixTime>,
     /// What is configured now: what a session's key begins with.
     pub pair: Result<String, FailureKind>,
     pub files: Vec<PathBuf>,
@@ -71,8 +73,14 @@ impl Clocks for Shore {
         let world = self.lock();
         Now {
             since_boot: world.since_boot,
-            wall: world.time().offset_by(world.set_by),
+            wall: world
+                .stands_at
+                .unwrap_or_else(|| world.time().offset_by(world.set_by)),
         }
+    }
+
+    fn is_wall_wrong(&self) -> bool {
+        self.lock().stands_at.is_some()
     }
 }
 
@@ -180,6 +188,7 @@ impl Sim {
         let mut world = World {
             since_boot: minutes(60),
             set_by: 0,
+            stands_at: None,
             pair: Ok("first".into()),
             files: vec![],
             has_device: false,
