@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::cli::context::Console;
 use crate::core::time::UnixTime;
+use crate::host::refresh::LAST;
 use crate::host::session::Credentials;
 use crate::output::credentials_file::{CredentialsFile, FileError, Written};
 
@@ -16,8 +17,9 @@ use crate::output::credentials_file::{CredentialsFile, FileError, Written};
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// How often it is looked whether the credentials still live: clocks can be set, and machines sleep.
-const GLANCE: Duration = Duration::from_secs(10);
+/// How often it is looked whether the credentials still live: clocks can be set, and machines sleep. A
+/// refresher gives none for the last seconds of their life: so none stay here that have expired.
+const GLANCE: Duration = LAST;
 
 /// Who keeps a profile in step.
 pub struct Keeper {
@@ -58,7 +60,7 @@ impl Keeper {
             Ok(()) => {
                 self.failures = 0;
                 self.failure = None;
-                self.until_expiry(now)
+                GLANCE
             }
             Err(error) => {
                 self.fail(&error);
@@ -112,14 +114,6 @@ impl Keeper {
             );
         }
         Ok(())
-    }
-
-    fn until_expiry(&self, now: UnixTime) -> Duration {
-        let left = self.written.as_ref().map(|written| {
-            let seconds = written.expiration.since(now);
-            Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
-        });
-        left.unwrap_or(GLANCE).min(GLANCE)
     }
 
     fn fail(&mut self, error: &FileError) {

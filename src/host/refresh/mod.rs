@@ -28,6 +28,6 @@ mod watch;
 mod worker;
 
 pub use meter::{Meter, Signatures};
-pub use refresher::{Driver, Options, Refresher, Status};
+pub use refresher::{Driver, LAST, Options, Refresher, Status};
 pub use source::{Event, Failure, FailureKind, Fresh, Observer, Opened, Source};
 pub use time::{Clocks, Now};

@@ -1,5 +1,6 @@
 //! The file on disk: read, changed and replaced by one program at a time, and whole at every moment.
 
+use std::borrow::ToOwned as _;
 use std::fs::{File, Metadata};
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -55,6 +56,15 @@ impl CredentialsFile {
     /// The profile.
     pub fn profile(&self) -> &Profile {
         &self.profile
+    }
+
+    /// The folder in which the file is, or will be, written: behind all links. It is made if it is missing.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn folder(&self) -> Result<PathBuf, FileError> {
+        let target = Target::find(&self.path)?;
+        Ok(target.folder_path().to_owned())
     }
 
     /// Asserts that the profile can be written now. Nothing is changed but that the folder is made, and the

@@ -31,10 +31,7 @@ impl Target {
         let name = path
             .file_name()
             .ok_or_else(|| FileError::NotRegular(path.clone()))?;
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
+        let folder = folder_of(&path);
         if !folder.exists() {
             DirBuilder::new()
                 .recursive(true)
@@ -52,6 +49,11 @@ impl Target {
             name: name.to_owned(),
             path: path.clone(),
         })
+    }
+
+    /// The folder, for people and sandboxes.
+    pub(super) fn folder_path(&self) -> &Path {
+        folder_of(&self.path)
     }
 
     /// A name beside it, for us.
@@ -94,6 +96,13 @@ impl Target {
             return Err(FileError::HardLinks(self.path.clone()));
         }
         Ok(Some((file, metadata)))
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
 }
 

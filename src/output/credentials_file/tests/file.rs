@@ -94,6 +94,7 @@ fn links_are_followed_to_their_target() {
         let (link, chain) = (scene.path("link"), scene.path("dotfiles/chain"));
         symlink(name, &chain).unwrap();
         symlink("dotfiles/chain", &link).unwrap();
+        assert_eq!(of(&link, "hub").folder().unwrap(), scene.path("dotfiles"));
         write(&link).unwrap();
         assert!(has_credentials(&target));
         for link in [link, chain] {
