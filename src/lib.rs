@@ -38,3 +38,5 @@ pub mod sandbox;
 
 #[cfg(feature = "host")]
 pub use host::client_certificate as tls;
+#[cfg(feature = "aws-sdk")]
+pub use output::aws_sdk;

@@ -4,6 +4,11 @@
 //! `scripts/test` installs those programs, as packages or into `target/venv`. A test whose program is
 //! missing fails.
 
+/// The programs that it shows are compiled here, where the AWS SDK is at hand.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/library.md")]
+pub struct Library;
+
 pub mod alone;
 pub mod contract;
 pub mod fault;

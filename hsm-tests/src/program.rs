@@ -51,6 +51,11 @@ pub fn library(name: &str) -> PathBuf {
     existing(Path::new(&folder).join(name))
 }
 
+/// An example of this crate, which is built with the tests.
+pub fn example(name: &str) -> PathBuf {
+    existing(programs().join("examples").join(name))
+}
+
 /// A program that scripts/test installs.
 pub fn client(name: &str) -> PathBuf {
     existing(installed().join(name))

@@ -1,5 +1,7 @@
 //! The ways out: what becomes of credentials.
 
+#[cfg(feature = "aws-sdk")]
+pub mod aws_sdk;
 pub mod credential_process;
 #[cfg(feature = "file")]
 pub mod credentials_file;

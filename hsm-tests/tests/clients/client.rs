@@ -20,16 +20,18 @@ pub enum Client {
     Boto3,
     JavaScript,
     Rclone,
+    Rust,
     S5cmd,
 }
 
 impl Client {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::AwsCli1,
         Self::AwsCli2,
         Self::Boto3,
         Self::JavaScript,
         Self::Rclone,
+        Self::Rust,
         Self::S5cmd,
     ];
 
@@ -41,8 +43,19 @@ impl Client {
             Self::Boto3 => "boto3",
             Self::JavaScript => "javascript",
             Self::Rclone => "rclone",
+            Self::Rust => "rust",
             Self::S5cmd => "s5cmd",
         }
+    }
+
+    /// Whether it is one process that makes many requests, and not a new one for each.
+    pub fn stays(self) -> bool {
+        matches!(self, Self::Boto3 | Self::JavaScript | Self::Rust)
+    }
+
+    /// Whether it reads no `AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE`: it is older than that variable.
+    pub fn wants_token_itself(self) -> bool {
+        matches!(self, Self::AwsCli2 | Self::Rclone | Self::S5cmd)
     }
 
     /// Program and arguments.
@@ -58,6 +71,7 @@ impl Client {
                 text(program::packaged("node")),
                 script("javascript/s3_client.cjs"),
             ],
+            Self::Rust => vec![text(program::example("rust-client"))],
             Self::AwsCli1 => aws(&installed("aws"), &url),
             Self::AwsCli2 => aws(&text(program::packaged("aws")), &url),
             Self::Rclone => {

@@ -1,158 +1,68 @@
-//! Clients that upload on and on, all at once, while sessions end and new ones begin, and through an outage
-//! of `CreateSession`. None may notice: no round may fail, and S3 may refuse no request.
+//! Clients that go on while a session ends and a new one begins, and through an outage of `CreateSession` in
+//! between. None may notice: no upload may fail, and S3 may refuse nothing.
 
-use std::panic;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::client::{Client, Running};
 use crate::output::Output;
+use crate::party::Party;
 use crate::rig::Rig;
 
-/// Between two rounds of a client: the sandbox remembers the last 10,000 requests.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// How long to wait for anything that has to come.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// One client's way.
-struct Way<'a> {
-    client: Client,
-    output: Output,
-    rig: &'a Rig,
-    rounds: AtomicUsize,
-}
-
-impl Way<'_> {
-    /// Makes rounds until it is told to stop, or one fails.
-    fn go(&self, stop: &AtomicBool) -> Result<(), String> {
-        let mut running: Option<Running> = None;
-        while !stop.load(Ordering::Relaxed) {
-            let mut current = running
-                .take()
-                .unwrap_or_else(|| self.rig.start(self.client, self.output));
-            let number = self.rounds.load(Ordering::Relaxed);
-            current.round(&format!("{}/{number}", self.client))?;
-            self.rounds.fetch_add(1, Ordering::Relaxed);
-            if self.output.renews() {
-                running = Some(current);
-            } else {
-                current.finish()?;
-            }
-            thread::sleep(PAUSE);
-        }
-        running.map_or(Ok(()), Running::finish)
-    }
-}
-
-/// All clients on their ways.
-struct Journey<'a> {
-    rig: &'a Rig,
-    ways: Vec<Way<'a>>,
-    failures: Mutex<Vec<String>>,
-    stop: AtomicBool,
-}
-
-impl<'a> Journey<'a> {
-    fn new(rig: &'a Rig, output: Output) -> Self {
-        let clients = Client::ALL.into_iter();
-        let clients = clients.filter(|client| output.not_for(*client).is_none());
-        let ways = clients.map(|client| Way {
-            client,
-            output,
-            rig,
-            rounds: AtomicUsize::new(0),
-        });
-        Self {
-            rig,
-            ways: ways.collect(),
-            failures: Mutex::default(),
-            stop: AtomicBool::new(false),
-        }
-    }
-
-    /// Runs them all while `story` goes on.
-    fn run(&self, story: impl FnOnce(&Self)) {
-        thread::scope(|scope| {
-            for way in &self.ways {
-                scope.spawn(|| {
-                    if let Err(error) = way.go(&self.stop) {
-                        self.failures.lock().unwrap().push(error);
-                    }
-                });
-            }
-            let told = panic::catch_unwind(panic::AssertUnwindSafe(|| story(self)));
-            self.stop.store(true, Ordering::Relaxed);
-            if let Err(reason) = told {
-                panic::resume_unwind(reason);
-            }
-        });
-        self.check();
-    }
-
-    #[track_caller]
-    fn check(&self) {
-        let failures = self.failures.lock().unwrap();
-        assert!(failures.is_empty(), "{failures:#?}");
-    }
-
-    /// Waits until something is so of each client; `count` may only grow.
-    #[track_caller]
-    fn each_reaches(&self, what: &str, count: impl Fn(&Way<'_>) -> usize, goal: usize) {
-        let before: Vec<_> = self.ways.iter().map(&count).collect();
-        let deadline = Instant::now() + PATIENCE;
-        for (way, before) in self.ways.iter().zip(before) {
-            while count(way) < before + goal {
-                self.check();
-                let client = way.client;
-                assert!(Instant::now() < deadline, "{client}: {what} does not come");
-                thread::sleep(Duration::from_millis(50));
-            }
-        }
-    }
-
-    /// Waits until each client has made so many rounds more.
-    #[track_caller]
-    fn each_goes_on(&self, rounds: usize) {
-        let count = |way: &Way<'_>| way.rounds.load(Ordering::Relaxed);
-        self.each_reaches("another round", count, rounds);
-    }
-
-    /// Waits until each client has uploaded with so many more access keys.
-    #[track_caller]
-    fn each_has_new_sessions(&self, sessions: usize) {
-        let count = |way: &Way<'_>| self.rig.access_keys(way.client).len();
-        self.each_reaches("another session", count, sessions);
-    }
-
-    /// Waits until so many more requests for a session have failed.
-    #[track_caller]
-    fn sessions_fail(&self, count: usize) {
-        let deadline = Instant::now() + PATIENCE;
-        while self.rig.failed_sessions() < count {
-            self.check();
-            assert!(Instant::now() < deadline, "nobody asks for a session");
-            thread::sleep(Duration::from_millis(50));
-        }
-    }
-}
+/// Between two rounds of those clients that go on all the time.
+const PAUSE: Duration = Duration::from_millis(500);
 
 fn endures(output: Output) {
     let rig = Rig::new();
     rig.sessions_of(output.life());
-    Journey::new(&rig, output).run(|journey| {
-        journey.each_has_new_sessions(2);
+    let outlet = output.open(&rig);
+    let mut party = Party::new(&rig, &outlet);
+    party.round();
+    let before = party.access_keys();
 
-        rig.begin_outage();
-        journey.sessions_fail(1);
-        journey.each_goes_on(2);
-
-        rig.sessions_of(output.life());
-        journey.each_has_new_sessions(1);
+    rig.begin_outage();
+    go_on_until(&mut party, "an attempt that fails", || {
+        rig.sessions(503) > 0
     });
+    party.round();
+
+    let begun = rig.sessions(201);
+    rig.sessions_of(output.life());
+    go_on_until(&mut party, "a new session", || rig.sessions(201) > begun);
+    party.round();
+    for ((client, before), (_, after)) in before.into_iter().zip(party.access_keys()) {
+        assert!(before < after, "{output}: {client}: {after} sessions");
+    }
+    party.finish();
     rig.assert_nothing_refused();
+}
+
+/// Uploads and uploads until something is so.
+#[track_caller]
+fn go_on_until(party: &mut Party<'_>, what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(170);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what} does not come");
+        party.quick_round();
+        thread::sleep(PAUSE);
+    }
+}
+
+/// Nearly all of the time nothing happens: sessions live. So all ways out that renew them in the background
+/// are tested at once, each with a sandbox of its own.
+#[test]
+fn in_the_background() {
+    let outputs = [
+        Output::Library,
+        Output::Container,
+        Output::Imds,
+        Output::CredentialsFile,
+        Output::ExecServe,
+    ];
+    thread::scope(|scope| {
+        for output in outputs {
+            scope.spawn(move || endures(output));
+        }
+    });
 }
 
 #[test]

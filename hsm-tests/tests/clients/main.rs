@@ -2,7 +2,10 @@
 //! S3 and lists what is there, across new sessions, and through an outage of `CreateSession`.
 
 mod client;
+mod daemon;
 mod endurance;
+mod library;
 mod output;
+mod party;
 mod rig;
 mod table;

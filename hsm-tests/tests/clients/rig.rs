@@ -1,43 +1,46 @@
 //! A sandbox over HTTP, a developer's identity in files, and what stands between them and a client.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::time::Duration;
 
-use hsm_tests::{Lab, program};
+use hsm_tests::{Device, Lab, program};
 use keystead::ca::KeyType;
-use keystead::sandbox::{Fault, Recorded, ScheduledFault, Service};
+use keystead::sandbox::{Fault, Recorded, ScheduledFault, Scheme, Service};
 use tempfile::TempDir;
 
 use crate::client::{Client, Running};
-use crate::output::Output;
+use crate::output::Outlet;
 
 /// The ready-made bucket.
 pub const BUCKET: &str = "sensor-logs";
 
-/// How long sessions from the cache have to live: five seconds less than they do, so that new ones are asked
-/// for every five seconds, and enough for clients to go on without while there are none.
-const MIN_LIFE: &str = "175s";
+/// The identity in keystead.toml, and the profile in ~/.aws/config.
+pub const IDENTITY: &str = "developer";
 
 /// One test's sandbox and identity.
 pub struct Rig {
     pub lab: Lab,
-    /// Where sessions are kept: on a memory file system, as `$XDG_RUNTIME_DIR` is.
+    device: Device,
+    /// On a memory file system, as `$XDG_RUNTIME_DIR` is.
     memory: TempDir,
 }
 
 impl Rig {
     pub fn new() -> Self {
         // The clients' own TLS is not the subject, and rclone 1.60 fails with AWS_CA_BUNDLE.
-        let mut lab = Lab::over(keystead::sandbox::Scheme::Http);
+        let mut lab = Lab::over(Scheme::Http);
         let device = lab.device("laptop", KeyType::P256);
         lab.configure(&device);
         lab.write("reading", "21.5");
         let memory = tempfile::tempdir_in("/dev/shm").expect("/dev/shm can be written to");
-        Self { lab, memory }
+        Self {
+            lab,
+            device,
+            memory,
+        }
     }
 
-    /// Lets sessions that begin from now on live for so long.
+    /// Lets sessions that begin from now on live for so long, and ends an outage.
     pub fn sessions_of(&self, life: Duration) {
         self.lab.sandbox.config().faults.clear();
         self.befall(Fault::Expire(life));
@@ -55,16 +58,36 @@ impl Rig {
         });
     }
 
+    /// Files, endpoint and ARNs of the identity, as words.
+    pub fn identity(&self) -> [String; 7] {
+        let account = self.lab.account();
+        let device = &self.device;
+        let path = |path: &std::path::Path| path.display().to_string();
+        [
+            path(&device.certificate),
+            path(&device.key),
+            path(&device.intermediates),
+            self.lab.sandbox.url(),
+            account.trust_anchor_arn("devices"),
+            account.profile_arn("developer"),
+            account.role_arn("Developer"),
+        ]
+    }
+
     /// Starts a client.
-    pub fn start(&self, client: Client, output: Output) -> Running {
-        let mut arguments = client.arguments(self).into_iter();
+    pub fn start(&self, client: Client, outlet: &Outlet) -> Running {
+        let mut arguments = outlet.arguments(client, self).into_iter();
         let mut command = program::command(arguments.next().expect("a program"));
         command.args(arguments);
-        self.surround(&mut command, client, output);
+        self.surround(&mut command);
+        command
+            .envs(client.variables(self))
+            .envs(outlet.variables(client));
         Running::start(command, client, self)
     }
 
-    fn surround(&self, command: &mut Command, client: Client, output: Output) {
+    /// The environment of every program here.
+    pub fn surround(&self, command: &mut std::process::Command) {
         let lab = &self.lab;
         let region = &lab.account().region;
         command
@@ -74,17 +97,7 @@ impl Rig {
             .env("AWS_ENDPOINT_URL", lab.sandbox.url())
             .env("AWS_REGION", region)
             .env("AWS_DEFAULT_REGION", region)
-            .env("AWS_EC2_METADATA_DISABLED", "true")
-            .envs(client.variables(self));
-        match output {
-            Output::CredentialProcess => {
-                command
-                    .env("AWS_PROFILE", "developer")
-                    .env("KEYSTEAD_CACHE_MIN_LIFE", MIN_LIFE)
-                    // Without it the AWS SDK for Go, version 1, reads no ~/.aws/config.
-                    .env("AWS_SDK_LOAD_CONFIG", "1");
-            }
-        }
+            .env("AWS_EC2_METADATA_DISABLED", "true");
     }
 
     /// The uploads of a client that succeeded, oldest first.
@@ -105,13 +118,13 @@ impl Rig {
         uploads.iter().map(access_key).collect()
     }
 
-    /// How many requests for a session the service has failed.
-    pub fn failed_sessions(&self) -> usize {
+    /// How many requests for a session the service has answered with this status.
+    pub fn sessions(&self, status: u16) -> usize {
         let requests = self.lab.sandbox.session_requests();
-        let failed = requests
+        let answered = requests
             .iter()
-            .filter(|request| request.status == Some(503));
-        failed.count()
+            .filter(|request| request.status == Some(status));
+        answered.count()
     }
 
     /// Asserts that S3 had no reason to refuse a request for its credentials.

@@ -13,13 +13,17 @@ use keystead::host::config::Setting;
 use keystead::host::serve_config::ServeSetting;
 
 /// Commands that are run elsewhere: they build, install, or run this very test.
-const ELSEWHERE: [(&str, &str); 6] = [
+const ELSEWHERE: [(&str, &str); 7] = [
     ("scripts/demo", ".ci/run"),
     ("scripts/test", ".ci/run"),
     (".ci/run", ".ci/run"),
     ("scripts/bench", "by hand"),
     ("scripts/fuzz", "by night"),
     ("cargo build --release", "scripts/bench"),
+    (
+        "cargo run -p hsm-tests --example",
+        "tests/clients/library.rs",
+    ),
 ];
 
 /// One step of a document.
@@ -276,6 +280,7 @@ documents! {
     errors "docs/errors.md"
     exec "docs/exec.md"
     isolation "docs/isolation.md"
+    library "docs/library.md"
     pkcs11 "docs/pkcs11.md"
     sandbox "docs/sandbox.md"
     serve "docs/serve.md"

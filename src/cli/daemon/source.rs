@@ -26,7 +26,7 @@ use crate::core::x509::Certificate;
 use crate::host::clock::HostClock;
 use crate::host::refresh::{Failure, FailureKind, Fresh, Meter, Opened, Source};
 use crate::host::requester::Requester;
-use crate::host::session::{CreateError, CreateErrorKind, Retry, Watcher};
+use crate::host::session::{CreateErrorKind, Retry, Watcher};
 use crate::host::tls::Trust;
 
 /// One identity, read anew each time that it is opened.
@@ -245,7 +245,7 @@ impl Opened for OpenedIdentity {
                 if matches!(error.kind, CreateErrorKind::Sign(SignError::PinLocked)) {
                     attended::told_tries(Some(0));
                 }
-                Err(failure(kind(&error), refusal::of(&error, &self.plan)))
+                Err(failure(FailureKind::from(&error), refusal::of(&error, &self.plan)))
             }
         }
     }
@@ -262,15 +262,5 @@ impl Opened for OpenedIdentity {
     fn session(&self) -> Option<Duration> {
         let seconds = self.requester.request.duration_seconds;
         Some(Duration::from_secs(seconds.into()))
-    }
-}
-
-fn kind(error: &CreateError) -> FailureKind {
-    if error.is_throttling() {
-        FailureKind::Throttled
-    } else if error.is_retryable() {
-        FailureKind::Temporary
-    } else {
-        FailureKind::Lasting
     }
 }

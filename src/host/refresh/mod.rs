@@ -17,8 +17,11 @@
 //!
 //! Nothing is printed, and no environment is read: who wants to know what happens gives an [`Observer`].
 
+#[cfg(feature = "file")]
+mod identity_files;
 mod meter;
 mod refresher;
+mod requester;
 mod schedule;
 mod source;
 #[cfg(test)]
@@ -27,6 +30,8 @@ mod time;
 mod watch;
 mod worker;
 
+#[cfg(feature = "file")]
+pub use identity_files::IdentityFiles;
 pub use meter::{Meter, Signatures};
 pub use refresher::{Driver, LAST, Options, Refresher, Status};
 pub use source::{Event, Failure, FailureKind, Fresh, Observer, Opened, Source};
