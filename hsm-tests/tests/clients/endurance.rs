@@ -9,7 +9,7 @@ use crate::party::Party;
 use crate::rig::Rig;
 
 /// Between two rounds of those clients that go on all the time.
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_secs(1);
 
 fn endures(output: Output) {
     let rig = Rig::new();
@@ -39,7 +39,7 @@ fn endures(output: Output) {
 /// Uploads and uploads until something is so.
 #[track_caller]
 fn go_on_until(party: &mut Party<'_>, what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(170);
+    let deadline = Instant::now() + Duration::from_secs(270);
     while !is_so() {
         assert!(Instant::now() < deadline, "{what} does not come");
         party.quick_round();

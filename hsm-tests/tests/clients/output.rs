@@ -50,8 +50,9 @@ impl Output {
         match self {
             // The cache does not hand out those in their last minute.
             Self::CredentialProcess => Duration::from_secs(180),
-            // A quarter of it has to be enough for an attempt that fails, an outage, and another attempt.
-            _ => Duration::from_secs(160),
+            // When they are renewed, an eighth of it is left at least: half a minute, for an attempt that fails,
+            // an outage of some seconds, another attempt that may come too early, and the one after it.
+            _ => Duration::from_secs(240),
         }
     }
 
@@ -81,6 +82,7 @@ impl Output {
         Outlet {
             output: self,
             daemon,
+            only_token_file: false,
         }
     }
 }
@@ -105,6 +107,8 @@ pub struct Outlet {
     pub output: Output,
     /// What keeps it open.
     daemon: Option<Daemon>,
+    /// Whether also those clients get the token in a file that read no such file.
+    pub only_token_file: bool,
 }
 
 impl Outlet {
@@ -151,14 +155,12 @@ impl Outlet {
             Output::CredentialProcess => vec![
                 given("AWS_PROFILE", IDENTITY),
                 given("KEYSTEAD_CACHE_MIN_LIFE", MIN_LIFE),
-                // Without it the AWS SDK for Go, version 1, reads no ~/.aws/config.
-                given("AWS_SDK_LOAD_CONFIG", "1"),
             ],
             Output::Imds => vec![given("AWS_EC2_METADATA_DISABLED", "false")],
             _ => Vec::new(),
         };
         for (name, value) in self.daemon.iter().flat_map(Daemon::exports) {
-            if name == TOKEN_FILE && client.wants_token_itself() {
+            if name == TOKEN_FILE && client.wants_token_itself() && !self.only_token_file {
                 let token = fs::read_to_string(value).expect("the token can be read");
                 variables.push(given("AWS_CONTAINER_AUTHORIZATION_TOKEN", &token));
             } else {

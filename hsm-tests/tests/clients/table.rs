@@ -1,5 +1,6 @@
 //! Each client with each way out: one upload, one listing.
 
+use crate::client::Client;
 use crate::output::Output;
 use crate::party::Party;
 use crate::rig::Rig;
@@ -36,4 +37,17 @@ rows! {
     exec Exec
     exec_serve ExecServe
     environment Environment
+}
+
+/// The day that one of them does, nobody has to put a token into its environment any more.
+#[test]
+fn some_read_no_token_file() {
+    let rig = Rig::new();
+    let mut outlet = Output::Container.open(&rig);
+    outlet.only_token_file = true;
+    let clients = Client::ALL.into_iter();
+    for client in clients.filter(|client| client.wants_token_itself()) {
+        let done = rig.start(client, &outlet).round("reading");
+        assert!(done.is_err(), "{client}");
+    }
 }

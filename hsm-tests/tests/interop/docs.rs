@@ -273,6 +273,7 @@ macro_rules! documents {
 documents! {
     ca "docs/ca.md"
     cache "docs/cache.md"
+    clients "docs/clients.md"
     commands_ "docs/commands.md"
     compatibility "docs/compatibility.md"
     configuration "docs/configuration.md"
