@@ -57,12 +57,15 @@ impl Output {
     }
 
     /// Why a client that stays does not get new credentials so, and has to be started anew.
-    pub fn fixed(self) -> Option<&'static str> {
-        match self {
-            Self::CredentialsFile => Some("SDKs read the file once"),
-            Self::Exec | Self::Environment => {
-                Some("a process's environment is what it was born with")
+    pub fn fixed(self, client: Client) -> Option<&'static str> {
+        match (self, client) {
+            (Self::CredentialsFile, _) => Some("SDKs read the file once"),
+            (Self::Exec | Self::Environment, _) => {
+                Some("an environment is what it was at the start")
             }
+            (Self::Imds, Client::Boto3) => Some(
+                "credentials that live for less than 17 to 25 minutes are kept for as long, expired or not",
+            ),
             _ => None,
         }
     }

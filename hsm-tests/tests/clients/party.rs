@@ -43,8 +43,8 @@ impl<'a> Party<'a> {
     /// one of them.
     #[track_caller]
     pub fn quick_round(&mut self) {
-        let is_fixed = self.outlet.output.fixed().is_some();
-        self.round_of(|client| client.stays() && !is_fixed);
+        let output = self.outlet.output;
+        self.round_of(|client| client.stays() && output.fixed(client).is_none());
     }
 
     #[track_caller]
@@ -87,7 +87,7 @@ impl Member {
         let mut running = running.unwrap_or_else(|| rig.start(self.client, outlet));
         running.round(&format!("{}/{}", self.client, self.rounds))?;
         self.rounds += 1;
-        if outlet.output.fixed().is_some() {
+        if outlet.output.fixed(self.client).is_some() {
             return running.finish();
         }
         self.running = Some(running);
