@@ -20,10 +20,11 @@ fn endures(output: Output) {
     let before = party.access_keys();
 
     rig.begin_outage();
+    party.round();
     go_on_until(&mut party, "an attempt that fails", |_| {
         rig.sessions(503) > 0
     });
-    party.round();
+    party.quick_round();
 
     let begun = rig.sessions(201);
     rig.sessions_of(output.life());

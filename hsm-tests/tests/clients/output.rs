@@ -50,9 +50,9 @@ impl Output {
         match self {
             // The cache does not hand out those in their last minute.
             Self::CredentialProcess => Duration::from_secs(180),
-            // When they are renewed, an eighth of it is left at least: half a minute, for an attempt that fails,
-            // an outage of some seconds, another attempt that may come too early, and the one after it.
-            _ => Duration::from_secs(240),
+            // When they are renewed, an eighth of it is left at least: 22 seconds, for an attempt that fails, and
+            // another one up to 10 seconds later.
+            _ => Duration::from_secs(180),
         }
     }
 
