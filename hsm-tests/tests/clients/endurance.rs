@@ -4,12 +4,16 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::client::Client;
 use crate::output::Output;
 use crate::party::Party;
 use crate::rig::Rig;
 
 /// Between two rounds of those clients that go on all the time.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long to wait for what has to come.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 fn endures(output: Output) {
     let rig = Rig::new();
@@ -21,35 +25,38 @@ fn endures(output: Output) {
 
     rig.begin_outage();
     party.round();
-    go_on_until(&mut party, "an attempt that fails", |_| {
+    go_on_until(&mut party, "an attempt that fails", || {
         rig.sessions(503) > 0
     });
     party.quick_round();
 
     let begun = rig.sessions(201);
     rig.sessions_of(output.life());
-    go_on_until(&mut party, "a new session", |_| rig.sessions(201) > begun);
-    party.round();
-    // The SDK for JavaScript asks in the background, while it uses what it has.
-    go_on_until(&mut party, "an upload with the new session", |party| {
-        let both = before.iter().zip(party.access_keys());
-        let mut renewed = both.map(|((_, before), (_, after))| *before < after);
-        renewed.all(|is_so| is_so)
-    });
+    go_on_until(&mut party, "a new session", || rig.sessions(201) > begun);
+    // The session has begun, and is handed out in a moment. The SDK for JavaScript asks in the background, and
+    // uses what it has meanwhile.
+    let deadline = Instant::now() + PATIENCE;
+    while !renewed(&before, &party.access_keys()) {
+        let uploads = party.access_keys();
+        assert!(Instant::now() < deadline, "no new session: {uploads:?}");
+        party.round();
+    }
     party.finish();
     rig.assert_nothing_refused();
 }
 
+/// Whether each client has uploaded with another access key than before.
+fn renewed(before: &[(Client, usize)], after: &[(Client, usize)]) -> bool {
+    let mut both = before.iter().zip(after);
+    both.all(|((_, before), (_, after))| before < after)
+}
+
 /// Uploads and uploads until something is so.
 #[track_caller]
-fn go_on_until(party: &mut Party<'_>, what: &str, is_so: impl Fn(&Party<'_>) -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(270);
-    while !is_so(party) {
-        let uploads = party.access_keys();
-        assert!(
-            Instant::now() < deadline,
-            "{what} does not come: {uploads:?}"
-        );
+fn go_on_until(party: &mut Party<'_>, what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what} does not come");
         party.quick_round();
         thread::sleep(PAUSE);
     }
