@@ -245,7 +245,10 @@ impl Opened for OpenedIdentity {
                 if matches!(error.kind, CreateErrorKind::Sign(SignError::PinLocked)) {
                     attended::told_tries(Some(0));
                 }
-                Err(failure(FailureKind::from(&error), refusal::of(&error, &self.plan)))
+                Err(failure(
+                    FailureKind::from(&error),
+                    refusal::of(&error, &self.plan),
+                ))
             }
         }
     }
