@@ -12,3 +12,4 @@ mod ledger;
 mod scene;
 mod script;
 mod serve;
+mod update;
