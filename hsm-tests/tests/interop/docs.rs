@@ -283,6 +283,7 @@ documents! {
     isolation "docs/isolation.md"
     library "docs/library.md"
     pkcs11 "docs/pkcs11.md"
+    refresh "docs/refresh.md"
     sandbox "docs/sandbox.md"
     serve "docs/serve.md"
     tpm "docs/tpm.md"
