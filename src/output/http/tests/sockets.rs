@@ -165,7 +165,7 @@ mod users {
         use super::super::super::sock_diag::SockDiag;
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let mapped = std::net::Ipv4Addr::LOCALHOST.to_ipv6_mapped();
+        let mapped = core::net::Ipv4Addr::LOCALHOST.to_ipv6_mapped();
         let client = std::net::TcpStream::connect((mapped, port)).unwrap();
         let (accepted, peer) = listener.accept().unwrap();
         let owner = SockDiag::open()
