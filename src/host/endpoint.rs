@@ -6,6 +6,10 @@ use std::borrow::ToOwned as _;
 use std::format;
 use std::string::String;
 
+/// The header by which endpoints of keystead's own are known, and its value: what they give is nobody's
+/// role.
+pub const MARK: (&str, &str) = ("Server", "keystead");
+
 /// A partition of AWS: regions that share accounts and domain names.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Partition {

@@ -167,6 +167,52 @@ fn signals_reach_the_command_and_keystead_ends_as_it_does() {
     }
 }
 
+/// A person at a terminal: waits for what the command says, presses Ctrl-C, and says how it ended.
+const PERSON: &str = r#"
+import os, pty, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+shown = b""
+def read():
+    global shown
+    try:
+        piece = os.read(terminal, 1024)
+    except OSError:
+        piece = b""
+    shown += piece
+    return piece
+def until(text):
+    while text not in shown:
+        assert read(), shown
+until(b"ready")
+os.write(terminal, b"\x03")
+until(b"got INT")
+os.write(terminal, b"go on\n")
+while read():
+    pass
+_, status = os.waitpid(pid, 0)
+print(shown.count(b"got INT"), os.waitstatus_to_exitcode(status))
+"#;
+
+#[test]
+fn what_the_terminal_sends_to_both_comes_once() {
+    let hub = Hub::new();
+    let script = "trap 'echo got INT' INT; echo ready; until read line; do :; done; exit 4";
+    let mut command = Command::new("python3");
+    command
+        .args(["-c", PERSON, env!("CARGO_BIN_EXE_keystead")])
+        .args(["exec", "--serve", "--", "bash", "-c", script])
+        .envs(hub.settings());
+    let ran = run(&mut command);
+    assert_eq!(
+        (ran.stdout.as_str(), ran.code),
+        ("1 4\n", 0),
+        "{}",
+        ran.stderr
+    );
+}
+
 #[test]
 fn a_command_does_not_outlive_keystead() {
     let hub = Hub::new();

@@ -10,6 +10,10 @@ use crate::support::service::{Service, answer};
 
 const ACCOUNT: &str = "111122223333";
 
+/// What an SDK does at a container's endpoint.
+const ASK: &str = "curl -sS -H \"Authorization: $AWS_CONTAINER_AUTHORIZATION_TOKEN\" \
+                   \"$AWS_CONTAINER_CREDENTIALS_FULL_URI\"";
+
 impl Hub {
     /// A command on a machine that is in no cloud, and of which nothing is kept.
     fn elsewhere(&self, arguments: &[&str]) -> Command {
@@ -61,6 +65,8 @@ fn a_role_of_the_machine_is_used_by_every_command() {
         &["env", "--shell=bash"],
         &["env", "--shell=json"],
         &["exec", "--", "env"],
+        // The refresher has it like everybody else.
+        &["exec", "--serve", "--", "sh", "-c", ASK],
     ] {
         let endpoint = endpoint(&document);
         let ran = run(&mut hub.container(&endpoint, arguments));

@@ -9,11 +9,10 @@ use std::vec::Vec;
 
 use zeroize::Zeroizing;
 
-use super::MARK;
 use crate::core::http::{Answer, Body, Header, Request, TooLong, Transport as _};
 use crate::core::time::UnixTime;
 use crate::host::clock::HostClock;
-use crate::host::endpoint::Endpoint;
+use crate::host::endpoint::{Endpoint, MARK};
 use crate::host::transport::{HttpError, HttpTransport, TransportOptions};
 
 /// The longest answer that is read: session tokens reach a few KiB.

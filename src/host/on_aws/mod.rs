@@ -32,9 +32,6 @@ use crate::core::time::UnixTime;
 use crate::host::clock::HostClock;
 use crate::host::session::Credentials;
 
-/// The header by which keystead's own endpoints are known, and its value.
-pub const MARK: (&str, &str) = ("Server", "keystead");
-
 /// What this machine says about itself. The variables are those of AWS's SDKs.
 #[derive(Clone)]
 pub struct Surroundings {
@@ -158,7 +155,11 @@ impl Look {
     /// they are of another account than is expected.
     pub fn credentials(&self) -> Result<Found, RoleError> {
         let found = match container::credentials(self)? {
-            Found::None(NoRole::NotOnAws) => instance::credentials(self)?,
+            // An instance has its role also where keystead is in between.
+            Found::None(first) => match instance::credentials(self)? {
+                Found::None(_) if first == NoRole::Ourselves => Found::None(first),
+                found => found,
+            },
             found => found,
         };
         if let Found::Role(role) = &found {

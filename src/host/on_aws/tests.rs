@@ -261,10 +261,11 @@ fn keysteads_own_endpoints_are_nobodys_role() {
             .then_some(("404 Not Found", "Server: keystead\r\n", String::new()))
     });
     assert_eq!(none(&container(&fake)), NoRole::Ourselves);
-    // On EC2 the variables come first, too: they are what SDKs go by.
-    let mut look = container(&fake);
-    look.surroundings.sys = PathBuf::from("/nonexistent");
-    assert_eq!(none(&look), NoRole::Ourselves);
+    // An instance has its role all the same.
+    let behind = metadata(|_| None);
+    let mut look = ec2().with_metadata(&behind);
+    look.surroundings.full_uri = Some(fake.url.clone());
+    assert_eq!(role(&look).credentials.access_key_id, "ASIA1");
 }
 
 #[test]

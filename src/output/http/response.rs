@@ -6,7 +6,7 @@ use std::vec::Vec;
 
 use zeroize::Zeroizing;
 
-use crate::host::on_aws::MARK;
+use crate::host::endpoint::MARK;
 
 /// An answer. The server adds `Content-Length`, and `Connection` where it has to.
 #[derive(Debug)]
