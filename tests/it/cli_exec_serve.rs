@@ -29,10 +29,9 @@ struct Running {
 }
 
 impl Running {
-    /// Starts a script for bash, whose input is open, and waits until it says `ready`. Gives what it said
-    /// before.
-    fn start(hub: &Hub, script: &str) -> (Self, Vec<String>) {
-        let mut command = hub.serve(&["bash", "-c", script]);
+    /// Starts a command, whose input is open, and waits until it says `ready`. Gives what it said before.
+    fn start(hub: &Hub, words: &[&str]) -> (Self, Vec<String>) {
+        let mut command = hub.serve(words);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut keystead = command.spawn().expect("it starts");
         let lines = BufReader::new(keystead.stdout.take().expect("a pipe"));
@@ -93,7 +92,7 @@ fn get(url: &str, header: &str) -> Option<(u16, String)> {
 #[test]
 fn the_endpoint_is_the_commands_alone_and_ends_with_it() {
     let hub = Hub::new();
-    let (running, said) = Running::start(&hub, "env; echo ready; read line; exit 7");
+    let (running, said) = Running::start(&hub, &["sh", "-c", "env; echo ready; read line; exit 7"]);
     let found = variables(&said);
     let url = found["AWS_CONTAINER_CREDENTIALS_FULL_URI"];
     let file = Path::new(found["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]);
@@ -134,17 +133,15 @@ fn the_endpoint_is_the_commands_alone_and_ends_with_it() {
 fn signals_reach_the_command_and_keystead_ends_as_it_does() {
     let hub = Hub::new();
     for (signal, name) in [
-        (Signal::TERM, "TERM"),
-        (Signal::INT, "INT"),
-        (Signal::HUP, "HUP"),
-        (Signal::QUIT, "QUIT"),
-        (Signal::USR1, "USR1"),
-        (Signal::USR2, "USR2"),
-        (Signal::WINCH, "WINCH"),
+        (Signal::TERM, "SIGTERM"),
+        (Signal::INT, "SIGINT"),
+        (Signal::HUP, "SIGHUP"),
+        (Signal::QUIT, "SIGQUIT"),
+        (Signal::USR1, "SIGUSR1"),
+        (Signal::USR2, "SIGUSR2"),
+        (Signal::WINCH, "SIGWINCH"),
     ] {
-        let script =
-            format!("trap 'echo got {name}; exit 9' {name}; echo ready; read line; exit 1");
-        let (running, _) = Running::start(&hub, &script);
+        let (running, _) = Running::start(&hub, &["python3", "-c", WAITS, name]);
         running.send(signal);
         let (said, status) = running.end();
         assert_eq!(
@@ -153,7 +150,7 @@ fn signals_reach_the_command_and_keystead_ends_as_it_does() {
         );
     }
     // What has no handler ends the command, and keystead in the same way.
-    let (running, said) = Running::start(&hub, "env; echo ready; read line");
+    let (running, said) = Running::start(&hub, &["sh", "-c", "env; echo ready; read line"]);
     running.send(Signal::TERM);
     let (_, status) = running.end();
     assert_eq!(status.signal(), Some(Signal::TERM.as_raw()));
@@ -166,6 +163,20 @@ fn signals_reach_the_command_and_keystead_ends_as_it_does() {
         assert_eq!(status.signal(), number.trim().parse().ok(), "{signal}");
     }
 }
+
+/// A command that waits for a signal, and then, if it is told to, looks whether the signal came twice.
+const WAITS: &str = r#"
+import signal, sys
+wanted = {signal.Signals[sys.argv[1]]}
+signal.pthread_sigmask(signal.SIG_BLOCK, wanted)
+print("ready", flush=True)
+signal.sigwait(wanted)
+print("got", sys.argv[1], flush=True)
+if sys.argv[2:] == ["once"]:
+    sys.stdin.readline()
+    sys.exit(5 if signal.sigpending() & wanted else 4)
+sys.exit(9)
+"#;
 
 /// A person at a terminal: waits for what the command says, presses Ctrl-C, and says how it ended.
 const PERSON: &str = r#"
@@ -187,27 +198,27 @@ def until(text):
         assert read(), shown
 until(b"ready")
 os.write(terminal, b"\x03")
-until(b"got INT")
+until(b"got SIGINT")
 os.write(terminal, b"go on\n")
 while read():
     pass
 _, status = os.waitpid(pid, 0)
-print(shown.count(b"got INT"), os.waitstatus_to_exitcode(status))
+print(os.waitstatus_to_exitcode(status))
 "#;
 
 #[test]
 fn what_the_terminal_sends_to_both_comes_once() {
     let hub = Hub::new();
-    let script = "trap 'echo got INT' INT; echo ready; until read line; do :; done; exit 4";
     let mut command = Command::new("python3");
     command
         .args(["-c", PERSON, env!("CARGO_BIN_EXE_keystead")])
-        .args(["exec", "--serve", "--", "bash", "-c", script])
+        .args(["exec", "--serve", "--"])
+        .args(["python3", "-c", WAITS, "SIGINT", "once"])
         .envs(hub.settings());
     let ran = run(&mut command);
     assert_eq!(
         (ran.stdout.as_str(), ran.code),
-        ("1 4\n", 0),
+        ("4\n", 0),
         "{}",
         ran.stderr
     );
@@ -216,13 +227,10 @@ fn what_the_terminal_sends_to_both_comes_once() {
 #[test]
 fn a_command_does_not_outlive_keystead() {
     let hub = Hub::new();
-    let script = "trap 'echo got TERM; exit' TERM; echo ready; read line";
-    let (mut running, _) = Running::start(&hub, script);
-    // The command's input stays open: it is the signal that ends it.
-    let _input = running.keystead.stdin.take();
+    let (running, _) = Running::start(&hub, &["python3", "-c", WAITS, "SIGTERM"]);
     running.send(Signal::KILL);
     let (said, status) = running.end();
-    assert_eq!((said.as_str(), status.signal()), ("got TERM\n", Some(9)));
+    assert_eq!((said.as_str(), status.signal()), ("got SIGTERM\n", Some(9)));
 }
 
 #[test]
