@@ -256,6 +256,8 @@ impl Shared {
         let deadline = Instant::now() + patience;
         let first = self.lock().rounds;
         loop {
+            // Before the look: what comes after it is not to be waited for in vain.
+            let round = self.lock().rounds;
             if let Some(live) = self.credentials() {
                 return Ok(live);
             }
@@ -276,7 +278,6 @@ impl Shared {
                     remedy: String::new(),
                 }));
             }
-            let round = state.rounds;
             let woken = self
                 .changed
                 .wait_timeout_while(state, left, |state| state.rounds == round);
