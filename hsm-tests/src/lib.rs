@@ -22,6 +22,7 @@ pub mod processes;
 pub mod program;
 pub mod softhsm;
 pub mod swtpm;
+pub mod systemd;
 pub mod terminal;
 pub mod tls_server;
 
@@ -35,4 +36,5 @@ pub use piv::Card;
 pub use program::{Finished, keystead, python, run};
 pub use softhsm::SoftHsm;
 pub use swtpm::{Interposer, ResourceManager, Startup, Swtpm};
+pub use systemd::{Files, Systemd};
 pub use tls_server::TlsServer;

@@ -11,8 +11,6 @@ mod cert;
 mod config;
 mod context;
 mod credential_process;
-// Until the first command uses it.
-#[allow(dead_code, unused_imports)]
 mod daemon;
 mod debug;
 mod env;

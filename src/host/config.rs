@@ -93,11 +93,13 @@ pub enum Setting {
     UnlessOnAws,
     /// The account that credentials have to be of.
     ExpectAccount,
+    /// Whether a daemon keeps the rights that it does not need.
+    NoConfine,
 }
 
 impl Setting {
     /// All of them, in the order in which people read them.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::Certificate,
         Self::Key,
         Self::Intermediates,
@@ -138,6 +140,7 @@ impl Setting {
         Self::CacheMinLife,
         Self::UnlessOnAws,
         Self::ExpectAccount,
+        Self::NoConfine,
     ];
 
     /// The key in the file, and the flag without its dashes.
@@ -183,6 +186,7 @@ impl Setting {
             Self::CacheMinLife => "cache-min-life",
             Self::UnlessOnAws => "unless-on-aws",
             Self::ExpectAccount => "expect-account",
+            Self::NoConfine => "no-confine",
         }
     }
 

@@ -8,6 +8,7 @@ pub mod cache;
 pub mod client_certificate;
 pub mod clock;
 pub mod config;
+pub mod confine;
 pub mod document;
 pub mod duration;
 pub mod endpoint;

@@ -53,6 +53,12 @@ pub(super) fn system() -> Result<RootCertStore, String> {
     Ok(store)
 }
 
+/// Where the system's roots are: a file, a folder, or both.
+pub(super) fn places() -> impl Iterator<Item = PathBuf> {
+    let found = openssl_probe::probe();
+    found.cert_file.into_iter().chain(found.cert_dir)
+}
+
 /// The certificates of a PEM file, all of them.
 ///
 /// # Errors

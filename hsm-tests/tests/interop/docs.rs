@@ -13,7 +13,7 @@ use keystead::host::config::Setting;
 use keystead::host::serve_config::ServeSetting;
 
 /// Commands that are run elsewhere: they build, install, or run this very test.
-const ELSEWHERE: [(&str, &str); 7] = [
+const ELSEWHERE: [(&str, &str); 11] = [
     ("scripts/demo", ".ci/run"),
     ("scripts/test", ".ci/run"),
     (".ci/run", ".ci/run"),
@@ -24,6 +24,10 @@ const ELSEWHERE: [(&str, &str); 7] = [
         "cargo run -p hsm-tests --example",
         "tests/clients/library.rs",
     ),
+    ("install -D", "hsm-tests/tests/service"),
+    ("systemctl", "hsm-tests/tests/service"),
+    ("systemd-ask-password", "by hand"),
+    ("systemd-sysusers", "hsm-tests/tests/service"),
 ];
 
 /// One step of a document.
@@ -286,6 +290,7 @@ documents! {
     refresh "docs/refresh.md"
     sandbox "docs/sandbox.md"
     serve "docs/serve.md"
+    service "docs/service.md"
     tpm "docs/tpm.md"
     update "docs/update.md"
 }

@@ -10,7 +10,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
 use std::string::{String, ToString as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec::Vec;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -47,7 +47,7 @@ const MAX_TEXT: usize = 500;
 #[derive(Serialize, Deserialize)]
 enum Order {
     /// Answered by [`Report::Started`] or [`Report::Failed`].
-    Start,
+    Start(Environment),
     /// Ends a worker; answered by [`Report::Ended`] or [`Report::Failed`].
     End { id: u32, patience: Duration },
 }
@@ -110,8 +110,17 @@ impl Launcher {
         }))))
     }
 
+    /// Ends the launcher and what it started, as the drop of the last clone does.
+    pub fn end(&self) {
+        self.lock().end();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seat> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn ask(&self, order: &Order, patience: Duration) -> io::Result<(Report, Vec<OwnedFd>)> {
-        let mut seat = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seat = self.lock();
         let answer = seat.ask(order, patience);
         if answer.is_err() {
             // A later answer would be taken for that to another order.
@@ -134,23 +143,36 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
-    fn drop(&mut self) {
+impl Seat {
+    fn end(&mut self) {
         self.socket = None;
         // Nobody is left to be told.
         let _ = exit::end(&mut self.child, LAST_PATIENCE + PATIENCE);
     }
 }
 
-impl Start for Launcher {
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A launcher, and the environment that its workers get.
+pub(super) struct Launching {
+    pub launcher: Launcher,
+    pub environment: Environment,
+}
+
+impl Start for Launching {
     fn start(&self) -> io::Result<Started> {
-        let (report, descriptors) = self.ask(&Order::Start, PATIENCE)?;
+        let order = Order::Start(self.environment.clone());
+        let (report, descriptors) = self.launcher.ask(&order, PATIENCE)?;
         match (report, <[OwnedFd; 2]>::try_from(descriptors)) {
             (Report::Started { id }, Ok([input, output])) => Ok(Started {
                 input,
                 output,
                 process: Box::new(Launched {
-                    launcher: self.clone(),
+                    launcher: self.launcher.clone(),
                     id,
                 }),
             }),
@@ -242,11 +264,11 @@ impl Workers {
 
     fn obey(&mut self, order: Order, socket: BorrowedFd<'_>) -> io::Result<()> {
         match order {
-            Order::Start if self.running.len() >= MAX_WORKERS => {
+            Order::Start(_) if self.running.len() >= MAX_WORKERS => {
                 let error = io::Error::other(std::format!("{MAX_WORKERS} workers run already"));
                 send(socket, &Report::failed(&error), &[])
             }
-            Order::Start => match self.direct.spawn() {
+            Order::Start(environment) => match self.direct.spawn(&environment) {
                 Ok((input, output, child)) => {
                     let id = self.started;
                     self.started = self.started.wrapping_add(1);

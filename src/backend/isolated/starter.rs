@@ -13,8 +13,10 @@ use std::string::{String, ToString as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use super::exit;
-use super::launcher::Launcher;
+use super::launcher::{Launcher, Launching};
 
 /// The program's name, beside `keystead`.
 const PROGRAM: &str = "keystead-signer";
@@ -23,7 +25,7 @@ const PROGRAM: &str = "keystead-signer";
 pub const WORKER: &str = "worker";
 
 /// How the environment of a `keystead-signer` differs from that of who starts it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Environment {
     /// The variables that it does not inherit, since they hold secrets.
     pub without: Vec<String>,
@@ -47,9 +49,17 @@ impl Starter {
         Self(Arc::new(Direct::new(program, environment)))
     }
 
-    /// Has it started by a launcher.
+    /// Has it started by a launcher, with the launcher's environment.
     pub fn launcher(launcher: Launcher) -> Self {
-        Self(Arc::new(launcher))
+        Self::launcher_with(launcher, Environment::default())
+    }
+
+    /// Has it started by a launcher, with what is left then of the launcher's environment.
+    pub fn launcher_with(launcher: Launcher, environment: Environment) -> Self {
+        Self(Arc::new(Launching {
+            launcher,
+            environment,
+        }))
     }
 
     /// Calls a function for the two ends: what the worker writes, and what it reads. For workers that
@@ -136,11 +146,11 @@ impl Direct {
     }
 
     /// Starts a worker; its process is the caller's to end.
-    pub fn spawn(&self) -> io::Result<(OwnedFd, OwnedFd, Child)> {
+    pub fn spawn(&self, environment: &Environment) -> io::Result<(OwnedFd, OwnedFd, Child)> {
         reap(&self.lingering);
         let (their_input, output) = io::pipe()?;
         let (input, their_output) = io::pipe()?;
-        let child = command(&self.program, &self.environment)
+        let child = command(&self.program, environment)
             .args([OsString::from(WORKER), parent().into()])
             .stdin(Stdio::from(their_input))
             .stdout(Stdio::from(their_output))
@@ -152,7 +162,7 @@ impl Direct {
 
 impl Start for Direct {
     fn start(&self) -> io::Result<Started> {
-        let (input, output, child) = self.spawn()?;
+        let (input, output, child) = self.spawn(&self.environment)?;
         Ok(Started {
             input,
             output,

@@ -1,9 +1,20 @@
 //! What the commands have in common that run for as long as the machine does.
 
+mod footprint;
 mod log;
+mod notify;
+mod reload;
+mod reporter;
+mod service;
+mod signals;
+mod sockets;
 mod source;
 #[cfg(all(test, feature = "sandbox"))]
 mod tests;
 
+pub use footprint::Footprint;
 pub use log::Log;
-pub use source::{About, Configured};
+pub use reporter::Reporter;
+pub use service::Service;
+pub use sockets::{Activated, Socket};
+pub use source::Configured;

@@ -10,6 +10,7 @@ use std::vec::Vec;
 
 use clap::ArgMatches;
 
+use super::footprint::Footprint;
 use crate::backend::Identity;
 use crate::backend::secret::SecretSource;
 use crate::cli::attended::{self, unattended};
@@ -38,6 +39,7 @@ pub struct Configured {
     clock: Arc<HostClock>,
     meter: Meter,
     files: Vec<PathBuf>,
+    footprint: Footprint,
     has_device: bool,
     about: About,
     /// What [`opened`](Self::opened) has opened, until it is taken.
@@ -88,10 +90,16 @@ impl Configured {
             clock: session::clock(&plan, context),
             meter: Meter::default(),
             files: files(&plan, &sources),
+            footprint: Footprint::of(&plan, &sources, context)?,
             has_device: has_device(&plan.identity),
             about: About::new(&plan, &sources),
             first: None,
         })
+    }
+
+    /// What it needs of the system for as long as it runs.
+    pub fn footprint(&self) -> &Footprint {
+        &self.footprint
     }
 
     /// The same, opened on this thread: what is wrong with certificate or key ends the program here, and

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::string::String;
 use std::sync::{Arc, Mutex};
 use std::vec::Vec;
-use std::{format, fs, vec};
+use std::{format, fs};
 
 use clap::Command;
 

@@ -16,6 +16,8 @@ pub const NETWORK: &str = "Network";
 pub const CACHE: &str = "Cache";
 /// Heading: what is printed.
 pub const OUTPUT: &str = "Output";
+/// The heading of what is about daemons.
+pub const DAEMON: &str = "Daemons";
 
 /// How people see a flag: the heading that it stands under, what its value is called (switches have
 /// none), and what it does.
@@ -209,6 +211,10 @@ pub fn describe(setting: Setting) -> Description {
             "DURATION",
             "Use kept credentials that live at least so long [default: 15m, or half of their life if \
              that is less]",
+        ),
+        Setting::NoConfine => switch(
+            DAEMON,
+            "Let `serve` and `update` keep the rights that they do not need",
         ),
     }
 }

@@ -1,15 +1,17 @@
 //! From the plan to sockets that listen, each with what is behind it.
 
 use core::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::string::String;
 use std::sync::Arc;
 use std::vec::Vec;
-use std::{format, io, vec};
+use std::{format, fs, io, vec};
 
 use rustix::fs::Gid;
 use rustls::ServerConfig;
 
+use super::handed::Handed;
 use super::plan::{self, ServePlan};
 use super::tls;
 use crate::cli::error::{CliError, Exit};
@@ -35,18 +37,18 @@ pub enum Place {
     Unix(PathBuf),
 }
 
-/// Opens everything that is planned.
+/// Opens everything that is planned, unless it was handed over open.
 ///
 /// # Errors
 /// [`CliError`] if an address is taken, or a file is wrong.
-pub fn open(plan: &ServePlan) -> Result<Vec<Open>, CliError> {
+pub fn open(plan: &ServePlan, mut handed: Handed) -> Result<Vec<Open>, CliError> {
     let tls = match &plan.tls {
         Some((certificate, key)) => Some(tls::config(certificate, key)?),
         None => None,
     };
     let mut all = vec![];
     for &address in &plan.container {
-        let listener = bind(address, "the container endpoint", "--listen")?;
+        let listener = bind(address, "the container endpoint", "--listen", &mut handed)?;
         let listener = match plan.hops {
             Some(hops) => listener.with_hop_limit(hops),
             None => listener,
@@ -55,7 +57,7 @@ pub fn open(plan: &ServePlan) -> Result<Vec<Open>, CliError> {
     }
     if let Some(path) = &plan.socket {
         all.push(Open {
-            listener: restricted(unix(path, plan)?, plan),
+            listener: restricted(unix(path, plan, &mut handed)?, plan),
             door: Door {
                 gives: Gives::Container,
                 hosts: None,
@@ -66,7 +68,8 @@ pub fn open(plan: &ServePlan) -> Result<Vec<Open>, CliError> {
     }
     for imds in &plan.imds {
         let flag = if plan.drop_in { "--port" } else { "--imds" };
-        let listener = bind(imds.address, "IMDS", flag)?.with_hop_limit(plan.imds_hops);
+        let listener =
+            bind(imds.address, "IMDS", flag, &mut handed)?.with_hop_limit(plan.imds_hops);
         let address = listener.local_addr().unwrap_or(imds.address);
         all.push(Open {
             door: Door {
@@ -123,8 +126,17 @@ fn restricted(listener: Listener, plan: &ServePlan) -> Listener {
     }
 }
 
-fn bind(address: SocketAddr, what: &str, flag: &str) -> Result<Listener, CliError> {
-    let listener = Listener::bind_tcp(address).map_err(|error| {
+fn bind(
+    address: SocketAddr,
+    what: &str,
+    flag: &str,
+    handed: &mut Handed,
+) -> Result<Listener, CliError> {
+    let listener = match handed.take(address) {
+        Some(socket) => Listener::tcp(socket),
+        None => Listener::bind_tcp(address),
+    };
+    let listener = listener.map_err(|error| {
         let remedy = match error.kind() {
             io::ErrorKind::AddrInUse => {
                 format!("another program listens there; {flag} gives another address")
@@ -145,16 +157,21 @@ fn bind(address: SocketAddr, what: &str, flag: &str) -> Result<Listener, CliErro
     Ok(listener.named(what))
 }
 
-/// A socket for this user, and for the members of the token's group.
-fn unix(path: &Path, plan: &ServePlan) -> Result<Listener, CliError> {
+/// A socket for this user, and for the members of the token's group. Who hands one over has said whose it is.
+fn unix(path: &Path, plan: &ServePlan, handed: &mut Handed) -> Result<Listener, CliError> {
     let group = plan.token.as_ref().and_then(|token| token.group);
     let mode = if group.is_some() { 0o660 } else { 0o600 };
-    let listener = Listener::bind_unix(path, mode).and_then(|listener| {
-        if let Some(group) = group {
-            rustix::fs::chown(path, None, Some(Gid::from_raw(group)))?;
-        }
-        Ok(listener)
-    });
+    let listener = match handed.take_unix() {
+        Some(socket) => Listener::unix(socket),
+        None => Listener::bind_unix(path, mode).and_then(|listener| {
+            if let Some(group) = group
+                && fs::symlink_metadata(path)?.gid() != group
+            {
+                rustix::fs::chown(path, None, Some(Gid::from_raw(group)))?;
+            }
+            Ok(listener)
+        }),
+    };
     let listener = listener.map_err(|error| {
         let remedy = match error.kind() {
             io::ErrorKind::AddrInUse => {

@@ -4,6 +4,7 @@ mod accounts;
 mod doors;
 mod exports;
 mod flags;
+mod handed;
 mod plan;
 mod run;
 mod settings;
@@ -17,8 +18,10 @@ use std::process::ExitCode;
 
 use clap::Command;
 
+use self::handed::Handed;
 use self::plan::ServePlan;
 use super::context::Context;
+use super::daemon::Service;
 use super::error::CliError;
 use super::parse;
 use crate::host::config::Setting;
@@ -46,6 +49,9 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
     let Some(matches) = parse::matches(command, arguments)? else {
         return Ok(ExitCode::SUCCESS);
     };
-    let plan = ServePlan::new(&matches, context)?;
-    run::run(&plan, &matches, context)
+    // First of all: what the service manager hands over is taken before there is a second thread.
+    let mut service = Service::begin(context)?;
+    let handed = Handed::new(service.take_sockets())?;
+    let plan = ServePlan::new(&matches, context, &handed)?;
+    run::run(&plan, handed, &matches, &service, context)
 }

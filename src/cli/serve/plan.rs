@@ -11,6 +11,7 @@ use clap::ArgMatches;
 
 use super::accounts;
 use super::flags::PORT;
+use super::handed::Handed;
 use super::settings::Settings;
 use super::token_file::{self, TokenFile};
 use crate::cli::context::Context;
@@ -75,25 +76,37 @@ pub struct ImdsPlan {
 }
 
 impl ServePlan {
-    /// Checks everything that flags, environment and file say.
+    /// Checks everything that flags, environment and file say. Sockets that were handed over take the place
+    /// of addresses.
     ///
     /// # Errors
     /// [`CliError`], a usage error naming where the value comes from.
-    pub fn new(matches: &ArgMatches, context: &Context<'_>) -> Result<Self, CliError> {
+    pub fn new(
+        matches: &ArgMatches,
+        context: &Context<'_>,
+        handed: &Handed,
+    ) -> Result<Self, CliError> {
         let settings = Settings::new(matches, context)?;
         let identities = identities(&settings)?;
         let port = port(matches)?;
         let bind = settings.parsed(ServeSetting::Bind, str::parse::<IpAddr>)?;
         let base = bind.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let socket = settings.path(ServeSetting::Socket);
+        let socket = match handed.is_any() {
+            true => handed.unix_path(),
+            false => settings.path(ServeSetting::Socket),
+        };
         // Who names a port wants what AWS's helper opens: IMDS alone.
         let as_helper = context.drop_in || port.is_some();
         let container = match settings.get(ServeSetting::Listen) {
+            _ if handed.is_any() => handed.container(),
             Some(_) => listen(&settings)?,
             None if as_helper => vec![],
             None => vec![SocketAddr::new(base, CONTAINER_PORT)],
         };
-        let imds = imds(&settings, &identities, base, port, context.drop_in)?;
+        let imds = match handed.is_any() {
+            true => handed_imds(handed, &identities)?,
+            false => imds(&settings, &identities, base, port, context.drop_in)?,
+        };
         let hops = settings.parsed(ServeSetting::HopLimit, hop_limit)?;
         let imds_hops = if context.drop_in {
             HELPER_HOPS
@@ -303,6 +316,25 @@ fn imds(
         return all(SocketAddr::new(base, IMDS_PORT));
     }
     Ok(plans)
+}
+
+/// Which identity's IMDS is behind each socket that was handed over; without a name, the first one's.
+fn handed_imds(handed: &Handed, identities: &[String]) -> Result<Vec<ImdsPlan>, CliError> {
+    let plans = handed.imds().map(|(name, address)| {
+        let identity = match name {
+            None => Some(0),
+            Some(name) => identities.iter().position(|known| known == name),
+        };
+        let identity = identity.ok_or_else(|| {
+            let name = name.unwrap_or_default();
+            CliError::usage(
+                format!("the service manager has opened a socket imds-{name}, and no such identity is served"),
+                "identities in [serve] names them",
+            )
+        })?;
+        Ok(ImdsPlan { identity, address })
+    });
+    plans.collect()
 }
 
 fn hop_limit(text: &str) -> Result<u8, &'static str> {

@@ -14,12 +14,13 @@ use clap::ArgMatches;
 
 use super::doors::{self, Open};
 use super::exports;
+use super::handed::Handed;
 use super::plan::ServePlan;
 use crate::cli::context::{self, Context, tell};
-use crate::cli::daemon::{Configured, Log};
+use crate::cli::daemon::{Configured, Footprint, Log, Reporter, Service};
 use crate::cli::error::{CliError, Exit};
 use crate::host::refresh::{Options, Refresher};
-use crate::output::http::{Limits, Server};
+use crate::output::http::{Handler, Limits, Outcome, Request, Server};
 use crate::output::serve::{Authorization, Served, Site, new_token};
 
 /// How long a request waits for the first credentials: botocore gives IMDS a second.
@@ -31,17 +32,22 @@ const PATIENCE: Duration = Duration::from_millis(900);
 /// [`CliError`] if something cannot be opened; nothing is served then.
 pub fn run(
     plan: &ServePlan,
+    handed: Handed,
     matches: &ArgMatches,
+    service: &Service,
     context: &Context<'_>,
 ) -> Result<ExitCode, CliError> {
     // Before a key is opened and somebody asked for its PIN.
-    let open = doors::open(plan)?;
+    let open = doors::open(plan, handed)?;
     let token = match &plan.token {
         Some(file) => file.token()?,
         // Nobody can ask for what it would open.
         None => new_token().map_err(|_| no_randomness())?,
     };
     let identities = configured(plan, matches, context)?;
+    service.confine(&footprint(plan, &identities), context)?;
+    let identities = identities.into_iter().map(Configured::opened);
+    let identities = identities.collect::<Result<Vec<_>, _>>()?;
     let announcement = Announcement::new(plan, &open, &identities);
     let clock = identities.first().map(|first| first.clock().clone());
     let clock = clock.ok_or_else(|| CliError::usage("there is no identity to serve", ""))?;
@@ -51,21 +57,57 @@ pub fn run(
         ..Limits::default()
     };
     let mut server = Server::new(listeners, limits).map_err(|error| failed(&error))?;
-    let served = refreshed(identities, &server, context)?;
+    let (served, refreshers) = refreshed(identities, &server, context)?;
+    let waker = server.waker();
+    let reporter = service.watch(refreshers, Box::new(move || waker.stop()))?;
     let authorization = Authorization::new(&token).map_err(|_| no_randomness())?;
-    let mut site = Site::new(served, doors, authorization, clock).map_err(|_| no_randomness())?;
+    let site = Site::new(served, doors, authorization, clock).map_err(|_| no_randomness())?;
     announcement.tell()?;
-    server.run(&mut site).map_err(|error| failed(&error))?;
+    service.ready();
+    let mut reported = Reported { site, reporter };
+    server.run(&mut reported).map_err(|error| failed(&error))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The identities, with their certificates and keys open.
+/// A site of which the service manager hears.
+struct Reported {
+    site: Site,
+    reporter: Reporter,
+}
+
+impl Handler for Reported {
+    fn handle(&mut self, request: &Request<'_>) -> Outcome {
+        self.site.handle(request)
+    }
+
+    fn woken(&mut self) {
+        self.site.woken();
+        self.reporter.changed();
+    }
+
+    fn tick(&mut self) -> Option<Duration> {
+        self.reporter.beat()
+    }
+}
+
+/// What the daemon needs from here on: its identities, and the folder of its socket, which it removes.
+fn footprint(plan: &ServePlan, identities: &[Configured]) -> Footprint {
+    let mut all = Footprint::default();
+    for identity in identities {
+        all.add(identity.footprint());
+    }
+    let folder = plan.socket.as_ref().and_then(|socket| socket.parent());
+    all.needs.write.extend(folder.map(Path::to_path_buf));
+    all
+}
+
+/// The identities as they are configured.
 fn configured(
     plan: &ServePlan,
     matches: &ArgMatches,
     context: &Context<'_>,
 ) -> Result<Vec<Configured>, CliError> {
-    let one = |name| Configured::new(matches, name, context)?.opened();
+    let one = |name| Configured::new(matches, name, context);
     if plan.identities.is_empty() {
         return Ok(vec![one(None)?]);
     }
@@ -79,8 +121,9 @@ fn refreshed(
     identities: Vec<Configured>,
     server: &Server,
     context: &Context<'_>,
-) -> Result<Vec<Served>, CliError> {
+) -> Result<(Vec<Served>, Vec<Refresher>), CliError> {
     let mut all = vec![];
+    let mut refreshers = vec![];
     for identity in identities {
         let about = identity.about().clone();
         let options = Options::new(identity.clock().clone());
@@ -90,6 +133,7 @@ fn refreshed(
         let waker = server.waker();
         refresher.on_change(Box::new(move || waker.wake()));
         let _ = refresher.credentials();
+        refreshers.push(refresher.clone());
         all.push(Served::new(
             about.name,
             about.role_arn,
@@ -97,7 +141,7 @@ fn refreshed(
             Box::new(refresher),
         ));
     }
-    Ok(all)
+    Ok((all, refreshers))
 }
 
 /// What is said when everything is open.

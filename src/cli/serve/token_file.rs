@@ -116,7 +116,10 @@ impl TokenFile {
         let mut file = tempfile::Builder::new()
             .prefix(&prefix)
             .tempfile_in(folder)?;
-        if let Some(group) = self.group {
+        // What belongs to the group already needs no right to be given to it.
+        if let Some(group) = self.group
+            && file.as_file().metadata()?.gid() != group
+        {
             rustix::fs::fchown(file.as_file(), None, Some(Gid::from_raw(group)))?;
         }
         rustix::fs::fchmod(file.as_file(), Mode::from_raw_mode(self.mode()))?;

@@ -94,7 +94,7 @@ impl TokenPlan {
             reuse_pin: self.reuse_pin,
             timeout: self.timeout,
         };
-        if self.isolate || isolated::REQUIRED {
+        if self.isolate || isolated::REQUIRED || signer_process::is_launched() {
             let starter = signer_process::starter(Environment {
                 without: self.secret_variables(places),
                 ..Environment::default()

@@ -3,14 +3,16 @@
 use std::boxed::Box;
 use std::format;
 use std::io;
+use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::vec::Vec;
 
 use clap::ArgMatches;
 
 use super::keep::Keeper;
 use super::plan::UpdatePlan;
 use crate::cli::context::Context;
-use crate::cli::daemon::{Configured, Log};
+use crate::cli::daemon::{Configured, Footprint, Log, Service};
 use crate::cli::error::{CliError, Exit};
 use crate::core::time::Clock as _;
 use crate::host::refresh::{Options, Refresher};
@@ -24,9 +26,11 @@ pub fn forever(
     matches: &ArgMatches,
     context: &Context<'_>,
 ) -> Result<(), CliError> {
+    let service = Service::begin(context)?;
     let source = Configured::new(matches, None, context)?;
     // Before a key is opened and somebody asked for its PIN.
     plan.file.check().map_err(|error| super::refused(&error))?;
+    service.confine(&footprint(plan, &source), context)?;
     let source = source.opened()?;
     let clock = source.clock().clone();
     let name = plan.file.profile().as_str();
@@ -35,22 +39,50 @@ pub fn forever(
     let refresher = Refresher::start(name, Box::new(source), options, Box::new(log))
         .map_err(|error| failed(&error))?;
     let (wake, woken) = mpsc::channel();
-    refresher.on_change(Box::new(move || {
-        // Who ends does not listen any more.
-        let _ = wake.send(());
-    }));
+    let drain = wake.clone();
+    // Who ends does not listen any more.
+    refresher.on_change(Box::new(move || drop(wake.send(Woken::Changed))));
+    let drain = Box::new(move || drop(drain.send(Woken::Drain)));
+    let mut reporter = service.watch(Vec::from([refresher.clone()]), drain)?;
+    service.ready();
     let mut keeper = Keeper::new(plan.file.clone(), context.console);
     loop {
         let pause = keeper.step(refresher.credentials(), clock.now());
+        reporter.changed();
+        let pause = reporter.beat().map_or(pause, |beat| beat.min(pause));
         match woken.recv_timeout(pause) {
-            Ok(()) | Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break,
+            Ok(Woken::Changed) | Err(RecvTimeoutError::Timeout) => {}
+            Ok(Woken::Drain) | Err(RecvTimeoutError::Disconnected) => break,
         }
     }
     if plan.remove_at_exit {
         keeper.leave();
     }
     Ok(())
+}
+
+/// Why the loop goes on.
+enum Woken {
+    /// The refresher has done something.
+    Changed,
+    /// The program is to end.
+    Drain,
+}
+
+/// What the daemon needs from here on: its identity, and the folders of the file and of what it is a link to.
+fn footprint(plan: &UpdatePlan, source: &Configured) -> Footprint {
+    let mut all = Footprint::default();
+    all.add(source.footprint());
+    let file = plan.file.path();
+    let target = file.canonicalize().ok();
+    for file in [Some(file), target.as_deref()].into_iter().flatten() {
+        match file.parent() {
+            Some(folder) if folder.as_os_str().is_empty() => all.write(Path::new(".")),
+            Some(folder) => all.write(folder),
+            None => {}
+        }
+    }
+    all
 }
 
 fn failed(error: &io::Error) -> CliError {

@@ -1,0 +1,4 @@
+//! keystead as a service: systemd's judgement of the units, and the units under systemd itself.
+
+mod packaging;
+mod unit;
