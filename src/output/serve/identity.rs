@@ -101,7 +101,7 @@ impl Served {
     /// The document of IMDS.
     ///
     /// # Errors
-    /// [`Unavailable`] if there are no credentials.
+    /// `Unavailable` if there are no credentials.
     pub fn role(&mut self, now: UnixTime) -> Result<Arc<Zeroizing<String>>, Unavailable> {
         let credentials = self.available()?;
         Ok(kept(&mut self.role, credentials, |credentials| {
@@ -112,7 +112,7 @@ impl Served {
     /// The document of a container's endpoint.
     ///
     /// # Errors
-    /// [`Unavailable`] if there are no credentials.
+    /// `Unavailable` if there are no credentials.
     pub fn container(&mut self) -> Result<Arc<Zeroizing<String>>, Unavailable> {
         let credentials = self.available()?;
         Ok(kept(&mut self.container, credentials, |credentials| {
