@@ -70,6 +70,11 @@ impl Keeper {
         }
     }
 
+    /// Whether there are credentials in the file.
+    pub fn has_written(&self) -> bool {
+        self.written.is_some()
+    }
+
     /// Removes the credentials from the file.
     pub fn leave(&mut self) {
         if let Some(written) = self.written.take()

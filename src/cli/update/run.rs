@@ -3,7 +3,6 @@
 use std::boxed::Box;
 use std::format;
 use std::io;
-use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::vec::Vec;
 
@@ -30,7 +29,7 @@ pub fn forever(
     let source = Configured::new(matches, None, context)?;
     // Before a key is opened and somebody asked for its PIN.
     plan.file.check().map_err(|error| super::refused(&error))?;
-    service.confine(&footprint(plan, &source), context)?;
+    service.confine(&footprint(plan, &source)?, context)?;
     let source = source.opened()?;
     let clock = source.clock().clone();
     let name = plan.file.profile().as_str();
@@ -44,10 +43,15 @@ pub fn forever(
     refresher.on_change(Box::new(move || drop(wake.send(Woken::Changed))));
     let drain = Box::new(move || drop(drain.send(Woken::Drain)));
     let mut reporter = service.watch(Vec::from([refresher.clone()]), drain)?;
-    service.ready();
+    let mut is_ready = false;
     let mut keeper = Keeper::new(plan.file.clone(), context.console);
     loop {
         let pause = keeper.step(refresher.credentials(), clock.now());
+        // Who waits for this service wants credentials, but does not wait for an outage to end.
+        if !is_ready && (keeper.has_written() || refresher.failure().is_some()) {
+            service.ready();
+            is_ready = true;
+        }
         reporter.changed();
         let pause = reporter.beat().map_or(pause, |beat| beat.min(pause));
         match woken.recv_timeout(pause) {
@@ -69,20 +73,13 @@ enum Woken {
     Drain,
 }
 
-/// What the daemon needs from here on: its identity, and the folders of the file and of what it is a link to.
-fn footprint(plan: &UpdatePlan, source: &Configured) -> Footprint {
+/// What the daemon needs from here on: its identity, and the folder in which the file is.
+fn footprint(plan: &UpdatePlan, source: &Configured) -> Result<Footprint, CliError> {
     let mut all = Footprint::default();
     all.add(source.footprint());
-    let file = plan.file.path();
-    let target = file.canonicalize().ok();
-    for file in [Some(file), target.as_deref()].into_iter().flatten() {
-        match file.parent() {
-            Some(folder) if folder.as_os_str().is_empty() => all.write(Path::new(".")),
-            Some(folder) => all.write(folder),
-            None => {}
-        }
-    }
-    all
+    let folder = plan.file.folder().map_err(|error| super::refused(&error))?;
+    all.write(&folder);
+    Ok(all)
 }
 
 fn failed(error: &io::Error) -> CliError {

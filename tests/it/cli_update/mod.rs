@@ -2,12 +2,13 @@
 
 mod forever;
 mod once;
+mod signals;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use keystead::sandbox::{Config, Running, Sandbox, Scheme};
@@ -149,6 +150,19 @@ impl Updating {
     #[track_caller]
     fn says(&self, what: &str) {
         until(what, || self.log().contains(what).then_some(()));
+    }
+
+    #[track_caller]
+    fn signal(&mut self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &pid]).status();
+        assert!(sent.expect("kill").success());
+    }
+
+    #[track_caller]
+    fn end(mut self) -> (ExitStatus, String) {
+        let status = until("it ends", || self.child.try_wait().expect("a child"));
+        (status, self.log())
     }
 }
 
