@@ -3,6 +3,7 @@
 //! the calling thread starts after that is confined with it.
 
 use core::fmt;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::string::String;
@@ -48,8 +49,11 @@ impl Needs {
     /// Adds what every program reads that speaks TLS to a host by its name: the system's resolver, its
     /// libraries and its root certificates.
     pub fn read_system(&mut self) {
-        self.read.extend(SYSTEM.map(PathBuf::from));
-        for root in roots::places() {
+        // What a system has not, it does without: the folder above it is none of a daemon's business.
+        let here = |path: &PathBuf| path.exists();
+        self.read
+            .extend(SYSTEM.map(PathBuf::from).into_iter().filter(here));
+        for root in roots::places().into_iter().filter(here) {
             self.read_file(&root);
             self.read.push(root);
         }
@@ -62,7 +66,11 @@ impl Needs {
                 self.read.push(servers.into());
                 self.read_file(&target);
             }
-            Err(_) => {}
+            // It leads to what there is not yet: the network comes later.
+            Err(_) => {
+                let target = fs::read_link(servers).unwrap_or_else(|_| servers.into());
+                self.read_file(&Path::new("/etc").join(target));
+            }
         }
     }
 }
@@ -72,7 +80,7 @@ const NAME_SERVERS: &str = "/etc/resolv.conf";
 
 /// What the C library reads to find a host's address, what it may load for that, and what tells about the
 /// kernel, this process and the machine.
-const SYSTEM: [&str; 29] = [
+const SYSTEM: [&str; 30] = [
     "/etc/hosts",
     "/etc/host.conf",
     "/etc/nsswitch.conf",
@@ -95,6 +103,7 @@ const SYSTEM: [&str; 29] = [
     "/lib64",
     "/run/systemd/resolve",
     "/run/resolvconf",
+    "/run/NetworkManager",
     "/proc/self",
     "/proc/stat",
     "/proc/uptime",
@@ -233,7 +242,7 @@ mod landlock {
 mod tests {
     use super::*;
     use core::net::Ipv4Addr;
-    use std::fs::{self, File};
+    use std::fs::File;
     use std::io::ErrorKind;
     use std::net::{TcpListener, TcpStream};
     use std::os::unix::fs::symlink;
@@ -316,6 +325,7 @@ mod tests {
             assert_eq!(fs::read(at("read/key")).unwrap(), b"new");
             refused(File::open(at("other/shadow")));
             refused(fs::read_dir(at("other")));
+            refused(fs::read_dir("/run"));
             fs::read_to_string("/etc/hosts").unwrap();
             fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
             fs::read_to_string("/proc/self/status").unwrap();

@@ -115,8 +115,8 @@ fn configured(
     names.map(|name| one(Some(name))).collect()
 }
 
-/// Starts a thread for each identity. The first credentials are asked for at once: they are there when the
-/// first program wants them.
+/// Starts a thread for each identity. The first credentials are asked for when the first program wants them,
+/// or some time before: a fleet that gets its power back does not ask at once.
 fn refreshed(
     identities: Vec<Configured>,
     server: &Server,
@@ -132,7 +132,6 @@ fn refreshed(
             .map_err(|error| failed(&error))?;
         let waker = server.waker();
         refresher.on_change(Box::new(move || waker.wake()));
-        let _ = refresher.credentials();
         refreshers.push(refresher.clone());
         all.push(Served::new(
             about.name,
