@@ -53,7 +53,7 @@ impl Needs {
         let here = |path: &PathBuf| path.exists();
         self.read
             .extend(SYSTEM.map(PathBuf::from).into_iter().filter(here));
-        for root in roots::places().into_iter().filter(here) {
+        for root in roots::places().filter(here) {
             self.read_file(&root);
             self.read.push(root);
         }
