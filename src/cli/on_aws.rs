@@ -16,7 +16,9 @@ use crate::backend::secret::Environment;
 use crate::host::clock::HostClock;
 use crate::host::config::Setting;
 use crate::host::endpoint::{self, Endpoint};
-use crate::host::on_aws::{self, Found, Look, RoleError, RoleErrorKind, StsOptions, Surroundings};
+use crate::host::on_aws::{
+    self, Found, Look, RoleError, RoleErrorKind, StsOptions, Surroundings, UsedRole,
+};
 use crate::host::refresh::Opened;
 use crate::host::session::Credentials;
 use crate::host::transport::TransportOptions;
@@ -106,15 +108,19 @@ impl OnAwsPlan {
     /// The machine's role for a refresher, if it has one.
     ///
     /// # Errors
-    /// [`CliError`] if it has one that gives no credentials.
-    pub fn open(&self, clock: &Arc<HostClock>) -> Result<Option<Box<dyn Opened>>, CliError> {
-        on_aws::open(&self.look(clock)).map_err(refusal)
+    /// [`CliError`] if it has one that gives no credentials, or had one that `role` does not leave.
+    pub fn open(
+        &self,
+        role: &mut UsedRole,
+        clock: &Arc<HostClock>,
+    ) -> Result<Option<Box<dyn Opened>>, CliError> {
+        role.open(&self.look(clock)).map_err(refusal)
     }
 }
 
 fn refusal(error: RoleError) -> CliError {
     let exit = match error.kind {
-        RoleErrorKind::Unanswered => Exit::Network,
+        RoleErrorKind::Unanswered | RoleErrorKind::Gone => Exit::Network,
         RoleErrorKind::Refused => Exit::Refused,
         RoleErrorKind::Misconfigured | RoleErrorKind::WrongAccount => Exit::Usage,
     };

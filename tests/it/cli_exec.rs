@@ -37,6 +37,7 @@ fn the_command_has_our_credentials_and_nobody_elses() {
         "AWS_PROFILE",
         "AWS_DEFAULT_PROFILE",
         "AWS_ACCOUNT_ID",
+        "AWS_BEARER_TOKEN_BEDROCK",
         "AWS_ROLE_ARN",
         "AWS_WEB_IDENTITY_TOKEN_FILE",
         "AWS_CONTAINER_CREDENTIALS_FULL_URI",

@@ -25,6 +25,7 @@ use crate::core::key::SignError;
 use crate::core::time::UnixTime;
 use crate::core::x509::Certificate;
 use crate::host::clock::HostClock;
+use crate::host::on_aws::UsedRole;
 use crate::host::refresh::{Failure, FailureKind, Fresh, Meter, Opened, Source};
 use crate::host::requester::Requester;
 use crate::host::session::{CreateErrorKind, Retry, Watcher};
@@ -41,6 +42,7 @@ pub struct Configured {
     files: Vec<PathBuf>,
     footprint: Footprint,
     has_device: bool,
+    role: UsedRole,
     about: About,
     /// What [`opened`](Self::opened) has opened, until it is taken.
     first: Option<Box<dyn Opened>>,
@@ -92,6 +94,7 @@ impl Configured {
             files: files(&plan, &sources),
             footprint: Footprint::of(&plan, &sources, context)?,
             has_device: has_device(&plan.identity),
+            role: UsedRole::default(),
             about: About::new(&plan, &sources),
             first: None,
         })
@@ -135,7 +138,7 @@ impl Configured {
         self.files = files(&plan, &sources);
         self.has_device = has_device(&plan.identity);
         if let Some(on_aws) = &plan.on_aws
-            && let Some(role) = on_aws.open(&self.clock)?
+            && let Some(role) = on_aws.open(&mut self.role, &self.clock)?
         {
             return Ok(role);
         }
@@ -153,11 +156,11 @@ impl Configured {
             retry,
             ..requester
         };
-        Ok(Box::new(OpenedIdentity {
+        Ok(self.role.unless(Box::new(OpenedIdentity {
             plan,
             requester,
             debug: flags::switch(&self.flags, "debug")?,
-        }))
+        })))
     }
 }
 
@@ -184,8 +187,16 @@ impl Source for Configured {
         self.files.clone()
     }
 
+    fn reload(&mut self) {
+        // What the start has opened is not opened again.
+        if self.first.is_none() {
+            self.role.may_be_left();
+        }
+    }
+
     fn has_device(&self) -> bool {
-        self.has_device
+        // A machine's role is looked at with each session.
+        self.has_device && !self.role.is_used()
     }
 
     fn meter(&self) -> Option<Meter> {

@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::format;
 use std::string::{String, ToString as _};
+use std::time::Instant;
 
 use zeroize::Zeroizing;
 
@@ -22,6 +23,9 @@ const LINK_LOCAL: [&str; 3] = ["169.254.170.2", "169.254.170.23", "[fd00:ec2::23
 
 /// How long the endpoint may take. SDKs give it two seconds, several times.
 const WITHIN: Duration = Duration::from_secs(5);
+
+/// How long of that it may take to say whether it is keystead. One on this machine answers at once.
+const PROBE_WITHIN: Duration = Duration::from_secs(1);
 
 const RELATIVE_URI: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
 const FULL_URI: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
@@ -51,16 +55,19 @@ pub fn credentials(look: &Look) -> Result<Found, RoleError> {
         let what = format!("{variable}: {}: {why}", endpoint.url(""));
         RoleError::new(RoleErrorKind::Unanswered, what)
     };
-    let mut fetcher = Fetcher::new(&endpoint, WITHIN, &look.sts.transport, &look.clock)
-        .map_err(|error| unanswered(error.to_string()))?;
-    // A keystead that waits for its own credentials must not be waited for.
-    if endpoint.is_loopback() {
-        let reply = fetcher.send("HEAD", "/", &[]);
-        let reply = reply.map_err(|error| unanswered(error.to_string()))?;
-        if reply.is_ours {
-            return Ok(Found::None(NoRole::Ourselves));
-        }
+    let fetcher = |within| {
+        Fetcher::new(&endpoint, within, &look.sts.transport, &look.clock)
+            .map_err(|error| unanswered(error.to_string()))
+    };
+    let began = Instant::now();
+    // A keystead that waits for its own credentials must not be waited for. Others need not know HEAD.
+    if endpoint.is_loopback()
+        && let Ok(reply) = fetcher(PROBE_WITHIN)?.send("HEAD", "/", &[])
+        && reply.is_ours
+    {
+        return Ok(Found::None(NoRole::Ourselves));
     }
+    let mut fetcher = fetcher(WITHIN.saturating_sub(began.elapsed()))?;
     let value = authorization.as_ref().map(|value| value.as_str());
     let headers = value.as_ref().map(|value| [header("Authorization", value)]);
     let reply = fetcher

@@ -17,6 +17,8 @@ pub struct RoleError {
 pub enum RoleErrorKind {
     /// Nobody answered, or not in a way that is any use now.
     Unanswered,
+    /// The role was there before.
+    Gone,
     /// The answer was no, or is nothing to work with.
     Refused,
     /// A variable cannot be used.
@@ -35,7 +37,7 @@ impl RoleError {
 
     /// Whether asking again later may help.
     pub fn is_retryable(&self) -> bool {
-        self.kind == RoleErrorKind::Unanswered
+        matches!(self.kind, RoleErrorKind::Unanswered | RoleErrorKind::Gone)
     }
 
     /// What to do about it.
@@ -43,6 +45,9 @@ impl RoleError {
         match self.kind {
             RoleErrorKind::Unanswered | RoleErrorKind::Refused => {
                 "without --unless-on-aws the configured certificate is used, on AWS as well"
+            }
+            RoleErrorKind::Gone => {
+                "without it the configured certificate is used after a restart, or SIGHUP"
             }
             RoleErrorKind::Misconfigured => {
                 "correct the variable; without it, and without --unless-on-aws, it is not looked at"

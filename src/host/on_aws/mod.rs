@@ -19,7 +19,7 @@ mod tests;
 pub use account::{StsOptions, is_account};
 pub use error::{RoleError, RoleErrorKind};
 pub use machine::is_ec2;
-pub use source::{PreferRole, open};
+pub use source::{PreferRole, UsedRole};
 
 use core::fmt;
 use std::path::PathBuf;

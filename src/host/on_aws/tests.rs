@@ -11,6 +11,7 @@ use std::time::Instant;
 use std::vec::Vec;
 use std::{format, fs, thread};
 
+use super::source::OpenedRole;
 use super::*;
 use crate::core::time::Clock as _;
 use crate::host::endpoint::Endpoint;
@@ -300,6 +301,17 @@ fn the_role_of_a_container() {
 }
 
 #[test]
+fn a_containers_endpoint_need_not_know_head() {
+    // It leaves the connection open, and says nothing.
+    let fake = Fake::new(|line| {
+        let is_get = line.starts_with("GET");
+        is_get.then(|| ("200 OK", "", document()))
+    });
+    assert_eq!(role(&container(&fake)).credentials.access_key_id, "ASIA1");
+    assert_eq!(fake.requests().len(), 2);
+}
+
+#[test]
 fn variables_of_a_container_that_lead_nowhere_are_an_error() {
     for uri in [
         "http://10.0.0.1/",
@@ -363,6 +375,62 @@ fn a_role_that_was_there_is_not_given_up_for_another_identity() {
     let gone = fresh(&mut *opened).unwrap_err();
     assert_eq!(gone.kind, FailureKind::Temporary);
     assert!(gone.what.contains("not there any more"), "{gone}");
-    // Opened anew, it counts as it is.
+    // Nor for a file that has changed, or a look at the device.
+    let gone = source.open().err().unwrap();
+    assert_eq!(gone.kind, FailureKind::Temporary);
+    assert!(gone.what.contains("not there any more"), "{gone}");
+    // Who asks for a reload gets what there is now, once.
+    source.reload();
     assert_eq!(source.open().err().unwrap().what, "the other source");
+    assert_eq!(source.open().err().unwrap().kind, FailureKind::Temporary);
+}
+
+/// Another identity, which is always to be had.
+struct Begins;
+
+impl Opened for Begins {
+    fn create(&mut self) -> Result<Fresh, Failure> {
+        let fake = Fake::new(|_| Some(("200 OK", "", document())));
+        let RoleCredentials {
+            credentials, date, ..
+        } = role(&container(&fake));
+        Ok(Fresh { credentials, date })
+    }
+
+    fn certificate_expires(&self) -> Option<UnixTime> {
+        None
+    }
+}
+
+#[test]
+fn a_role_is_in_use_until_something_else_has_begun_a_session() {
+    let fake = metadata(|_| None);
+    let look = ec2().with_metadata(&fake);
+    let absent = Machine("laptop").with_metadata(&fake);
+    let mut used = UsedRole::default();
+    assert!(used.open(&absent).unwrap().is_none());
+    assert!(used.open(&look).unwrap().is_some());
+    assert!(used.is_used());
+    assert_eq!(used.open(&absent).err().unwrap().kind, RoleErrorKind::Gone);
+    used.may_be_left();
+    assert!(used.open(&absent).unwrap().is_none());
+    let mut other = used.unless(Box::new(Begins));
+    assert!(used.is_used());
+    other.create().unwrap();
+    assert!(!used.is_used());
+    assert!(used.open(&absent).unwrap().is_none());
+}
+
+#[test]
+fn what_was_found_at_opening_is_used_at_once_or_not_at_all() {
+    let fake = metadata(|_| None);
+    let look = ec2().with_metadata(&fake);
+    let first = (role(&look), Instant::now() - Duration::from_secs(3));
+    let before = fake.requests().len();
+    let mut opened = OpenedRole {
+        look,
+        first: Some(first),
+    };
+    opened.create().unwrap();
+    assert!(fake.requests().len() > before);
 }

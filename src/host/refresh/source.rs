@@ -23,6 +23,9 @@ pub trait Source: Send {
     /// The files whose change asks for opening anew, as of the last [`open`](Self::open).
     fn files(&self) -> Vec<PathBuf>;
 
+    /// Somebody has asked for a reload: the next [`open`](Self::open) is for that.
+    fn reload(&mut self) {}
+
     /// Whether some of it is in a device, a token or a TPM, where nobody sees that it changes. It is opened
     /// anew from time to time then.
     fn has_device(&self) -> bool {

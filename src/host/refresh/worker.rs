@@ -141,6 +141,7 @@ impl Worker {
                 }
                 if mem::take(&mut state.is_reload_wanted) {
                     self.reopen = Some(Reason::Reload);
+                    self.source.reload();
                     self.candidate = None;
                     self.schedule.asked(now.since_boot);
                 }

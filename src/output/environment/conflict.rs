@@ -7,14 +7,16 @@
 ///   do so for a part of their settings.
 /// - The .NET SDK assumes a role with a web identity before anything else.
 /// - `AWS_ACCOUNT_ID` belongs to other credentials, and becomes part of the addresses of services.
+/// - With `AWS_BEARER_TOKEN_BEDROCK` newer SDKs ask Bedrock with that token, and sign nothing.
 /// - The rest are other sources: whoever cannot use ours is to say so, and not to go on as somebody else.
-pub const BESIDE_KEYS: [&str; 13] = [
+pub const BESIDE_KEYS: [&str; 14] = [
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
     "AWS_SECURITY_TOKEN",
     "AWS_ACCESS_KEY",
     "AWS_SECRET_KEY",
     "AWS_ACCOUNT_ID",
+    "AWS_BEARER_TOKEN_BEDROCK",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_ROLE_ARN",
     "AWS_ROLE_SESSION_NAME",
