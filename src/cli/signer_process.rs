@@ -25,6 +25,7 @@ pub fn starter(environment: Environment) -> Result<Starter, CliError> {
 }
 
 /// Whether this is a daemon that has its `keystead-signer` started by a launcher.
+#[cfg(feature = "pkcs11")]
 pub fn is_launched() -> bool {
     LAUNCHER.get().is_some()
 }
