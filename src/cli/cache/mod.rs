@@ -9,6 +9,7 @@ pub use command::{ABOUT, run};
 pub use plan::CachePlan;
 
 use core::fmt;
+use core::time::Duration;
 use std::format;
 use std::string::ToString as _;
 use std::sync::Arc;
@@ -21,6 +22,9 @@ use super::plan::Plan;
 use crate::host::cache::{Cache, Clocks as _, Created, Moment, Source, SystemClocks, Wanted};
 use crate::host::clock::HostClock;
 use crate::host::session::{self, Credentials};
+
+/// How long a process may take to say that it has failed.
+const SAID: Duration = Duration::from_secs(1);
 
 /// A session that was just begun.
 pub struct Fresh {
@@ -109,8 +113,9 @@ fn usable(
         identity: plan.cache.identity.clone(),
         certificate: certificate(&plan.identity),
         min_life: plan.cache.min_life,
-        session: core::time::Duration::from_secs(plan.session.duration.into()),
-        patience: plan.network.retry.within,
+        session: Duration::from_secs(plan.session.duration.into()),
+        // Who asks gives up after that, and then has to say so.
+        patience: plan.network.retry.within.saturating_add(SAID),
         way: key::of_way(plan),
     };
     Some((cache, clocks, wanted))
