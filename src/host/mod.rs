@@ -24,10 +24,14 @@ pub mod remedy;
 pub mod requester;
 mod roots;
 pub mod rules;
+#[cfg(feature = "push")]
+pub mod s3;
 pub mod selector;
 pub mod serial;
 pub mod serve_config;
 pub mod session;
+#[cfg(feature = "push")]
+pub mod spool;
 pub mod tls;
 pub mod transport;
 pub mod x509_text;

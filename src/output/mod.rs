@@ -8,5 +8,7 @@ pub mod credentials_file;
 pub mod environment;
 #[cfg(feature = "http-server")]
 pub mod http;
+#[cfg(feature = "push")]
+pub mod push;
 #[cfg(feature = "http-server")]
 pub mod serve;

@@ -1,0 +1,15 @@
+//! Amazon S3, and servers that speak its protocol, as far as uploads need it: where a bucket is, what goes
+//! with an object, the operations, and what their failures mean.
+//!
+//! [`ObjectStore`] is the seam: whoever uploads knows nothing of HTTP, and is tested with stores that fail
+//! on a schedule.
+
+mod attributes;
+mod digest;
+mod error;
+mod store;
+
+pub use attributes::{Attributes, Encryption};
+pub use digest::{Checksum, Digests};
+pub use error::{FaultKind, S3Error};
+pub use store::{Body, Completed, ObjectStore, Part, PartList, Stored, UploadId};

@@ -1,0 +1,35 @@
+//! How an upload ends.
+
+use std::string::String;
+
+use crate::host::s3::{S3Error, Stored};
+
+/// How an upload of one object ends, if nothing kept it from ending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// S3 has confirmed the checksum of what it stored: the source may go.
+    Confirmed(Stored),
+    /// It was not to be replaced, and is there already with this very content.
+    WasThere(Stored),
+    /// S3 has taken it (200), but nobody confirmed the content: the server echoes no checksum, and neither HEAD nor
+    /// the ETag say more. The source may go only if a status is enough for the user.
+    Unconfirmed(Stored),
+    /// It was not to be replaced, and something is there, of which nobody says what it is, or which is something
+    /// else. The source stays, set aside.
+    Unsettled(String),
+    /// It would be refused each time: the source stays, set aside.
+    Poison(S3Error),
+}
+
+/// Is told how far an upload is. Called often, from the uploading thread.
+pub trait Progress: Send {
+    /// `bytes` more of the content are on their way.
+    fn sent(&mut self, bytes: u64);
+    /// `bytes` that were told have to be sent again.
+    fn again(&mut self, bytes: u64);
+}
+
+impl Progress for () {
+    fn sent(&mut self, _bytes: u64) {}
+    fn again(&mut self, _bytes: u64) {}
+}
