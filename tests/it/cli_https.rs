@@ -7,11 +7,12 @@ use std::time::Duration;
 use keystead::ca::{Authority, KeyType, Validity, certificate_pem};
 use keystead::core::time::Clock as _;
 use keystead::host::clock::HostClock;
-use keystead::sandbox::{Config, Running, Sandbox, SandboxClock};
+use keystead::sandbox::{Config, Running, SandboxClock};
 use serde_json::Value;
 
-use crate::support::openssl::{CA, LEAF, P256, Workshop};
-use crate::support::program::{Ran, command, run};
+use crate::support::hub::{Hub, command_of};
+use crate::support::openssl::Workshop;
+use crate::support::program::{Ran, run};
 
 /// A device, and a sandbox that trusts its CA; the sandbox's own CA is in `sandbox.pem`.
 struct Scene {
@@ -21,42 +22,16 @@ struct Scene {
 
 impl Scene {
     fn new(clock: SandboxClock) -> Self {
-        let workshop = Workshop::new();
-        for name in ["root", "hub"] {
-            workshop.key(name, P256);
-        }
-        let root = workshop.certificate("root", "root", "-sha256", CA);
-        workshop.certificate("hub", "root", "-sha256", LEAF);
-        let root = keystead::backend::file::read_certificates(&root)
-            .expect("a certificate")
-            .swap_remove(0);
-        let config = Config {
+        let Hub { workshop, sandbox } = Hub::with(|root, _| Config {
             clock,
             ..Config::ready_made(root, None).expect("policies")
-        };
-        let sandbox = Sandbox::start(config).expect("it starts");
+        });
         workshop.write("sandbox.pem", sandbox.ca_pem().expect("HTTPS"));
         Self { workshop, sandbox }
     }
 
     fn command(&self, more: &[&str]) -> Command {
-        let account = &self.sandbox.config().account;
-        let arguments = [
-            "credential-process".to_owned(),
-            "--certificate=hub.pem".to_owned(),
-            "--key=hub.key".to_owned(),
-            format!("--trust-anchor-arn={}", account.trust_anchors[0].arn),
-            format!("--profile-arn={}", account.profiles[0].arn),
-            format!("--role-arn={}", account.roles[0].arn),
-            format!("--endpoint={}", self.sandbox.url()),
-            "--max-attempts=1".to_owned(),
-        ];
-        let arguments = arguments
-            .iter()
-            .map(String::as_str)
-            .chain(more.iter().copied());
-        let arguments: Vec<&str> = arguments.collect();
-        command(&self.workshop.path(""), &arguments)
+        command_of((&self.workshop, &self.sandbox), "credential-process", more)
     }
 
     fn run(&self, more: &[&str]) -> Ran {

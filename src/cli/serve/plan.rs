@@ -1,5 +1,6 @@
 //! What `keystead serve` opens, everything checked before anything is opened.
 
+use core::iter;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::format;
 use std::path::PathBuf;
@@ -105,7 +106,16 @@ impl ServePlan {
         };
         let imds = match handed.is_any() {
             true => handed_imds(handed, &identities)?,
-            false => imds(&settings, &identities, base, port, context.drop_in)?,
+            false => imds(
+                &settings,
+                &Row {
+                    identities: &identities,
+                    taken: &container,
+                },
+                base,
+                port,
+                context.drop_in,
+            )?,
         };
         let hops = settings.parsed(ServeSetting::HopLimit, hop_limit)?;
         let imds_hops = if context.drop_in {
@@ -263,40 +273,52 @@ fn read_imds(text: &str) -> Result<Imds, &'static str> {
     Ok(Imds::At(name, address(place)?))
 }
 
+/// Identities whose IMDS follow one another.
+struct Row<'a> {
+    identities: &'a [String],
+    /// The container endpoint's addresses, whose ports they leave out.
+    taken: &'a [SocketAddr],
+}
+
+impl Row<'_> {
+    /// The first one at that port, which was asked for, the others after it; all of them at port 0 if it is that,
+    /// for the system to choose.
+    fn from(&self, first: SocketAddr) -> Result<Vec<ImdsPlan>, CliError> {
+        let is_free = |port: &u16| self.taken.iter().all(|taken| taken.port() != *port);
+        let others = (first.port()..=u16::MAX).skip(1).filter(is_free);
+        let mut ports = iter::once(first.port()).chain(others);
+        let count = self.identities.len().max(1);
+        let mut plans = Vec::with_capacity(count);
+        for identity in 0..count {
+            let port = match first.port() {
+                0 => 0,
+                _ => ports.next().ok_or_else(|| {
+                    CliError::usage("there are more identities than ports for their IMDS", "")
+                })?,
+            };
+            let address = SocketAddr::new(first.ip(), port);
+            plans.push(ImdsPlan { identity, address });
+        }
+        Ok(plans)
+    }
+}
+
 /// Where each identity's IMDS is. Those that are not given an address follow one another from the port.
 fn imds(
     settings: &Settings<'_>,
-    identities: &[String],
+    row: &Row<'_>,
     base: IpAddr,
     port: Option<u16>,
     drop_in: bool,
 ) -> Result<Vec<ImdsPlan>, CliError> {
-    let count = identities.len().max(1);
-    let from = |address: SocketAddr| {
-        (0..count).map(move |identity| {
-            let step = if address.port() == 0 {
-                0
-            } else {
-                identity as u16
-            };
-            let port = address.port().checked_add(step)?;
-            let address = SocketAddr::new(address.ip(), port);
-            Some(ImdsPlan { identity, address })
-        })
-    };
-    let too_many = || CliError::usage("there are more identities than ports for their IMDS", "");
-    let all = |address| {
-        from(address)
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(too_many)
-    };
+    let identities = row.identities;
     let given = settings.all(ServeSetting::Imds, read_imds)?;
     let mut plans: Vec<ImdsPlan> = vec![];
     let mut is_on = None;
     for value in given {
         match value {
             Imds::Switch(on) => is_on = Some(on),
-            Imds::At(None, address) => plans = all(address)?,
+            Imds::At(None, address) => plans = row.from(address)?,
             Imds::At(Some(name), address) => {
                 let identity = identities.iter().position(|known| *known == name);
                 let identity = identity.ok_or_else(|| {
@@ -310,10 +332,10 @@ fn imds(
     }
     if let Some(port) = port {
         // AWS's helper listens there whatever else is said.
-        return all(SocketAddr::new(base, port));
+        return row.from(SocketAddr::new(base, port));
     }
     if plans.is_empty() && is_on.unwrap_or(drop_in) {
-        return all(SocketAddr::new(base, IMDS_PORT));
+        return row.from(SocketAddr::new(base, IMDS_PORT));
     }
     Ok(plans)
 }
@@ -385,5 +407,32 @@ fn token(settings: &Settings<'_>, context: &Context<'_>) -> Result<TokenFile, Cl
             "the token is in XDG_RUNTIME_DIR, where no group can enter",
             "--token-file FILE names it in a folder that the group of --token-group can enter",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn imds_of_several_identities_leaves_the_containers_port_out() {
+        let identities = ["hub", "lab", "van"].map(String::from);
+        let at = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        let ports = |first, taken: &[SocketAddr]| {
+            let identities = &identities;
+            let plans = Row { identities, taken }.from(at(first));
+            plans.map(|plans| {
+                plans
+                    .iter()
+                    .map(|plan| plan.address.port())
+                    .collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(ports(9911, &[at(9912)]).unwrap(), [9911, 9913, 9914]);
+        assert_eq!(ports(9911, &[]).unwrap(), [9911, 9912, 9913]);
+        // What was asked for is not moved: that the port is taken is an error.
+        assert_eq!(ports(9912, &[at(9912)]).unwrap(), [9912, 9913, 9914]);
+        assert_eq!(ports(0, &[at(9912)]).unwrap(), [0, 0, 0]);
+        assert!(ports(65_534, &[at(9912)]).is_err());
     }
 }

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use keystead::host::cache::{Cache, Entry, Key, Place};
-use keystead::sandbox::{Config, Fault, Running, Sandbox, Scheme};
+use keystead::sandbox::{Fault, Running};
 use serde_json::Value;
 
-use crate::support::openssl::{CA, LEAF, P256, Workshop};
+use crate::support::hub::{Hub, command_of};
+use crate::support::openssl::{LEAF, Workshop};
 use crate::support::program::{Ran, command, run};
 
 /// A device, and a sandbox that trusts its CA. The device's cache is the folder `cache`.
@@ -23,43 +24,13 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let workshop = Workshop::new();
-        for name in ["root", "hub"] {
-            workshop.key(name, P256);
-        }
-        let root = workshop.certificate("root", "root", "-sha256", CA);
-        workshop.certificate("hub", "root", "-sha256", LEAF);
-        let root = keystead::backend::file::read_certificates(&root)
-            .expect("a certificate")
-            .swap_remove(0);
-        let crl = Some(workshop.path("crl.pem"));
-        let config = Config {
-            scheme: Scheme::Http,
-            ..Config::ready_made(root, crl).expect("policies")
-        };
-        let sandbox = Sandbox::start(config).expect("it starts");
+        let Hub { workshop, sandbox } = Hub::new();
         Self { workshop, sandbox }
     }
 
     /// The command without a cache.
     fn bare(&self, more: &[&str]) -> Command {
-        let account = &self.sandbox.config().account;
-        let arguments = [
-            "credential-process".to_owned(),
-            "--certificate=hub.pem".to_owned(),
-            "--key=hub.key".to_owned(),
-            format!("--trust-anchor-arn={}", account.trust_anchors[0].arn),
-            format!("--profile-arn={}", account.profiles[0].arn),
-            format!("--role-arn={}", account.roles[0].arn),
-            format!("--endpoint={}", self.sandbox.url()),
-            "--max-attempts=1".to_owned(),
-        ];
-        let arguments = arguments
-            .iter()
-            .map(String::as_str)
-            .chain(more.iter().copied());
-        let arguments: Vec<&str> = arguments.collect();
-        command(&self.workshop.path(""), &arguments)
+        command_of((&self.workshop, &self.sandbox), "credential-process", more)
     }
 
     fn command(&self, more: &[&str]) -> Command {

@@ -1,6 +1,7 @@
 use std::fmt::Write as _;
 
 use super::*;
+use crate::support::hub::identity;
 use crate::support::program::run;
 
 impl Scene {
@@ -9,7 +10,7 @@ impl Scene {
         let mut text = String::new();
         for (index, name) in ["hub", "lab"].into_iter().enumerate() {
             writeln!(text, "[identity.{name}]").expect("text");
-            for (key, value) in self.identity(index) {
+            for (key, value) in identity(&self.sandbox, index) {
                 writeln!(text, "{key} = \"{value}\"").expect("text");
             }
         }
@@ -94,7 +95,7 @@ fn an_only_identity_needs_no_naming_but_a_name_for_its_path() {
     let scene = Scene::new();
     for (name, is_path) in [("hub-17", true), ("'hub 17'", false)] {
         let mut text = format!("[identity.{name}]\n");
-        for (key, value) in scene.identity(0) {
+        for (key, value) in identity(&scene.sandbox, 0) {
             writeln!(text, "{key} = \"{value}\"").expect("text");
         }
         scene.workshop.write("keystead.toml", text);

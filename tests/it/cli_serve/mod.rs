@@ -12,10 +12,11 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use keystead::sandbox::{Config, Running, Sandbox, Scheme};
+use keystead::sandbox::Running;
 
 use self::client::{Answer, ask};
-use crate::support::openssl::{CA, LEAF, P256, Workshop};
+use crate::support::hub::{Hub, command_of};
+use crate::support::openssl::Workshop;
 use crate::support::program::command;
 
 /// A device, and a sandbox that trusts its CA.
@@ -26,36 +27,9 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let workshop = Workshop::new();
-        for name in ["root", "hub"] {
-            workshop.key(name, P256);
-        }
-        let root = workshop.certificate("root", "root", "-sha256", CA);
-        workshop.certificate("hub", "root", "-sha256", LEAF);
-        let root = keystead::backend::file::read_certificates(&root)
-            .expect("a certificate")
-            .swap_remove(0);
-        let crl = Some(workshop.path("crl.pem"));
-        let config = Config {
-            scheme: Scheme::Http,
-            ..Config::ready_made(root, crl).expect("policies")
-        };
-        let sandbox = Sandbox::start(config).expect("it starts");
+        let Hub { workshop, sandbox } = Hub::new();
         fs::create_dir(workshop.path("run")).expect("a folder");
         Self { workshop, sandbox }
-    }
-
-    /// The settings of the identity whose role has that index.
-    fn identity(&self, role: usize) -> Vec<(&'static str, String)> {
-        let account = &self.sandbox.config().account;
-        vec![
-            ("certificate", "hub.pem".into()),
-            ("key", "hub.key".into()),
-            ("trust-anchor-arn", account.trust_anchors[0].arn.to_string()),
-            ("profile-arn", account.profiles[role].arn.to_string()),
-            ("role-arn", account.roles[role].arn.to_string()),
-            ("endpoint", self.sandbox.url().to_string()),
-        ]
     }
 
     fn role(&self, index: usize) -> String {
@@ -65,22 +39,14 @@ impl Scene {
 
     /// The command with the flags of an identity.
     fn command(&self, more: &[&str]) -> Command {
-        let flags = self.identity(0);
-        let flags: Vec<_> = flags
-            .iter()
-            .map(|(name, value)| format!("--{name}={value}"))
-            .collect();
-        let arguments = flags.iter().map(String::as_str);
-        let arguments: Vec<_> = ["serve"]
-            .into_iter()
-            .chain(arguments)
-            .chain(more.iter().copied())
-            .collect();
-        self.bare(&arguments)
+        self.at_home(command_of((&self.workshop, &self.sandbox), "serve", more))
     }
 
     fn bare(&self, arguments: &[&str]) -> Command {
-        let mut command = command(&self.workshop.path(""), arguments);
+        self.at_home(command(&self.workshop.path(""), arguments))
+    }
+
+    fn at_home(&self, mut command: Command) -> Command {
         command.env("XDG_RUNTIME_DIR", self.workshop.path("run"));
         command
     }

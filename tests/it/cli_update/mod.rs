@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use keystead::sandbox::{Config, Running, Sandbox, Scheme};
+use keystead::sandbox::Running;
 
-use crate::support::openssl::{CA, LEAF, P256, Workshop};
-use crate::support::program::command;
+use crate::support::hub::{Hub, command_of};
+use crate::support::openssl::Workshop;
 
 /// A device, and a sandbox that trusts its CA.
 struct Scene {
@@ -24,40 +24,13 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let workshop = Workshop::new();
-        for name in ["root", "hub"] {
-            workshop.key(name, P256);
-        }
-        let root = workshop.certificate("root", "root", "-sha256", CA);
-        workshop.certificate("hub", "root", "-sha256", LEAF);
-        let root = keystead::backend::file::read_certificates(&root)
-            .expect("a certificate")
-            .swap_remove(0);
-        let crl = Some(workshop.path("crl.pem"));
-        let config = Config {
-            scheme: Scheme::Http,
-            ..Config::ready_made(root, crl).expect("policies")
-        };
-        let sandbox = Sandbox::start(config).expect("it starts");
+        let Hub { workshop, sandbox } = Hub::new();
         Self { workshop, sandbox }
     }
 
     /// The command, which writes below its home unless `more` says otherwise.
     fn command(&self, more: &[&str]) -> Command {
-        let account = &self.sandbox.config().account;
-        let arguments = [
-            "update".to_owned(),
-            "--certificate=hub.pem".to_owned(),
-            "--key=hub.key".to_owned(),
-            format!("--trust-anchor-arn={}", account.trust_anchors[0].arn),
-            format!("--profile-arn={}", account.profiles[0].arn),
-            format!("--role-arn={}", account.roles[0].arn),
-            format!("--endpoint={}", self.sandbox.url()),
-            "--max-attempts=1".to_owned(),
-        ];
-        let arguments = arguments.iter().map(String::as_str);
-        let arguments: Vec<&str> = arguments.chain(more.iter().copied()).collect();
-        command(&self.workshop.path(""), &arguments)
+        command_of((&self.workshop, &self.sandbox), "update", more)
     }
 
     /// Where the file is unless something else is said.

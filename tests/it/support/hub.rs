@@ -15,6 +15,14 @@ pub struct Hub {
 
 impl Hub {
     pub fn new() -> Self {
+        Self::with(|root, workshop| Config {
+            scheme: Scheme::Http,
+            ..Config::ready_made(root, Some(workshop.path("crl.pem"))).expect("policies")
+        })
+    }
+
+    /// The hub, and the sandbox that `config` makes of the root certificate.
+    pub fn with(config: impl FnOnce(Vec<u8>, &Workshop) -> Config) -> Self {
         let workshop = Workshop::new();
         for name in ["root", "hub"] {
             workshop.key(name, P256);
@@ -24,12 +32,7 @@ impl Hub {
         let root = keystead::backend::file::read_certificates(&root)
             .expect("a certificate")
             .swap_remove(0);
-        let crl = Some(workshop.path("crl.pem"));
-        let config = Config {
-            scheme: Scheme::Http,
-            ..Config::ready_made(root, crl).expect("policies")
-        };
-        let sandbox = Sandbox::start(config).expect("it starts");
+        let sandbox = Sandbox::start(config(root, &workshop)).expect("it starts");
         Self { workshop, sandbox }
     }
 
@@ -66,4 +69,29 @@ impl Hub {
     pub fn sessions(&self) -> usize {
         self.sandbox.session_requests().len()
     }
+}
+
+/// The settings of an identity of that hub, in whose folder the command runs: the role has that index.
+pub fn identity(sandbox: &Running, role: usize) -> [(&'static str, String); 6] {
+    let account = &sandbox.config().account;
+    [
+        ("certificate", "hub.pem".into()),
+        ("key", "hub.key".into()),
+        ("trust-anchor-arn", account.trust_anchors[0].arn.clone()),
+        ("profile-arn", account.profiles[role].arn.clone()),
+        ("role-arn", account.roles[role].arn.clone()),
+        ("endpoint", sandbox.url()),
+    ]
+}
+
+/// A subcommand with the flags of the first identity and more of them, in the hub's folder. It tries once.
+pub fn command_of(hub: (&Workshop, &Running), subcommand: &str, more: &[&str]) -> Command {
+    let (workshop, sandbox) = hub;
+    let flags = identity(sandbox, 0).map(|(name, value)| format!("--{name}={value}"));
+    let arguments: Vec<&str> = [subcommand, "--max-attempts=1"]
+        .into_iter()
+        .chain(flags.iter().map(String::as_str))
+        .chain(more.iter().copied())
+        .collect();
+    command(&workshop.path(""), &arguments)
 }
