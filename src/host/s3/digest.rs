@@ -19,6 +19,20 @@ pub struct Digests {
 pub enum Checksum {
     /// CRC-64/NVME of the whole object, however many parts it was sent in.
     Crc64Nvme(u64),
-    /// SHA-256. Of an object in parts there is only one of the parts' checksums.
+    /// SHA-256 of an object, or of a part.
     Sha256([u8; 32]),
+    /// SHA-256 over the parts' SHA-256s, and how many they are: all that S3 computes with SHA-256 for an object in
+    /// parts (`COMPOSITE`, PROTOCOL 7.3).
+    Sha256OfParts([u8; 32], u32),
+}
+
+/// What checksums are made with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChecksumAlgorithm {
+    /// CRC-64/NVME.
+    #[default]
+    Crc64Nvme,
+    /// SHA-256.
+    Sha256,
 }

@@ -5,11 +5,15 @@
 //! on a schedule.
 
 mod attributes;
+mod content;
 mod digest;
 mod error;
+mod resume;
 mod store;
 
 pub use attributes::{Attributes, Encryption};
-pub use digest::{Checksum, Digests};
+pub use content::Content;
+pub use digest::{Checksum, ChecksumAlgorithm, Digests};
 pub use error::{FaultKind, S3Error};
+pub use resume::{MemoryJournal, PartsJournal, Resumed};
 pub use store::{Body, Completed, ObjectStore, Part, PartList, Stored, UploadId};

@@ -5,7 +5,7 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::attributes::Attributes;
-use super::digest::{Checksum, Digests};
+use super::digest::{Checksum, ChecksumAlgorithm};
 use super::error::S3Error;
 use crate::core::time::UnixTime;
 use crate::host::session::Credentials;
@@ -64,8 +64,10 @@ pub type PartList = Vec<Part>;
 pub struct Completed<'a> {
     /// The parts, by their numbers.
     pub parts: &'a [Part],
-    /// The whole content.
-    pub digests: Digests,
+    /// The length of the whole content.
+    pub length: u64,
+    /// The whole content's checksum: CRC-64/NVME, or SHA-256 over the parts'.
+    pub checksum: Checksum,
     /// `If-None-Match: *`.
     pub only_if_absent: bool,
 }
@@ -85,7 +87,7 @@ pub trait ObjectStore: Send {
         body: Body<'_>,
     ) -> Result<Stored, S3Error>;
 
-    /// `CreateMultipartUpload`, with CRC-64/NVME over the whole object.
+    /// `CreateMultipartUpload`, with CRC-64/NVME over the whole object, or SHA-256 over the parts' SHA-256s.
     ///
     /// # Errors
     /// [`S3Error`].
@@ -94,6 +96,7 @@ pub trait ObjectStore: Send {
         credentials: &Credentials,
         key: &str,
         attributes: &Attributes,
+        checksum: ChecksumAlgorithm,
     ) -> Result<UploadId, S3Error>;
 
     /// `UploadPart`.

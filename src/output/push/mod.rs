@@ -1,5 +1,11 @@
 //! To S3: one object whole and confirmed ([`Outcome`]), and a spool emptied through bad weather.
 
 mod outcome;
+mod pace;
+mod upload;
 
-pub use outcome::{Outcome, Progress};
+pub use outcome::{Halt, Outcome, Progress};
+pub use pace::{Pace, Stopped};
+pub use upload::{
+    Allowed, Confirm, MAX_OBJECT, MAX_PART, MAX_PARTS, MIN_PART, Object, Sessions, UploadOptions,
+};
