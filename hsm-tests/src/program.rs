@@ -45,6 +45,11 @@ pub fn key_holder() -> PathBuf {
     existing(programs().join("key-holder"))
 }
 
+/// The S3 server of the crates `s3s` and `s3s-fs`.
+pub fn s3s_server() -> PathBuf {
+    existing(programs().join("s3s-server"))
+}
+
 /// A library of a Debian package.
 pub fn library(name: &str) -> PathBuf {
     let folder = format!("/usr/lib/{}-linux-gnu", env::consts::ARCH);

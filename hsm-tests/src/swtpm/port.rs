@@ -1,48 +1,23 @@
-//! Ports for servers that cannot be told to take any that is free.
+//! The ports of a TPM.
 
-use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
-use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixListener};
+use crate::port;
 
-/// Two ports in a row, that of the control channel being the second. No other test gets them as long as
-/// this is there, also while nothing listens at them.
-pub struct Ports {
-    first: u16,
-    /// A name in the kernel that only one process can have, and that is free once that has ended.
-    _claim: UnixListener,
-}
+/// Two ports in a row, as swtpm's clients expect them.
+pub struct Ports(port::Ports);
 
 impl Ports {
-    /// Two that nobody listens at, below those that the system gives to clients.
+    /// Two that nobody listens at.
     pub fn claim() -> Self {
-        let seed = fs::read_to_string("/proc/sys/kernel/random/uuid").expect("Linux has them");
-        let start = u16::from_str_radix(&seed[..4], 16).expect("it begins with hex digits");
-        for number in 0..10_000 {
-            let first = 10_000 + (start.wrapping_add(number) % 10_000) * 2;
-            let name = format!("keystead-tests/swtpm-{first}");
-            let address = SocketAddr::from_abstract_name(name).expect("the name is short");
-            let Ok(claim) = UnixListener::bind_addr(&address) else {
-                continue;
-            };
-            let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-            if is_free(first) && is_free(first + 1) {
-                return Self {
-                    first,
-                    _claim: claim,
-                };
-            }
-        }
-        panic!("no two ports from 10000 to 29999 are free");
+        Self(port::Ports::claim(2))
     }
 
     /// That of the channel for commands.
     pub fn commands(&self) -> u16 {
-        self.first
+        self.0.at(0)
     }
 
     /// That of the control channel.
     pub fn control(&self) -> u16 {
-        self.first + 1
+        self.0.at(1)
     }
 }
