@@ -13,7 +13,7 @@ mod store;
 
 pub use attributes::{Attributes, Encryption};
 pub use content::Content;
-pub use digest::{Checksum, ChecksumAlgorithm, Digests};
+pub use digest::{Checksum, ChecksumAlgorithm, Crc64Nvme, Digester, Digests, Md5};
 pub use error::{FaultKind, S3Error};
 pub use resume::{MemoryJournal, PartsJournal, Resumed};
 pub use store::{Body, Completed, ObjectStore, Part, PartList, Stored, UploadId};

@@ -8,4 +8,5 @@ pub use outcome::{Halt, Outcome, Progress};
 pub use pace::{Pace, Stopped};
 pub use upload::{
     Allowed, Confirm, MAX_OBJECT, MAX_PART, MAX_PARTS, MIN_PART, Object, Sessions, UploadOptions,
+    Uploader,
 };

@@ -126,6 +126,10 @@ impl Allowed {
     pub(super) fn may(&self, extra: Extra) -> bool {
         self.0.load(Ordering::Relaxed) & extra as u8 == 0
     }
+
+    pub(super) fn refuse(&self, extra: Extra) {
+        self.0.fetch_or(extra as u8, Ordering::Relaxed);
+    }
 }
 
 impl fmt::Debug for Allowed {
@@ -172,5 +176,15 @@ mod tests {
             let part = part_size(length, MIN_PART).unwrap();
             assert!(length.div_ceil(part) <= MAX_PARTS, "{length}");
         }
+    }
+
+    #[test]
+    fn what_was_refused_is_remembered_each_for_itself() {
+        let allowed = Allowed::default();
+        assert!(allowed.may(Extra::Head) && allowed.may(Extra::Abort));
+        allowed.refuse(Extra::Head);
+        assert!(!allowed.may(Extra::Head) && allowed.may(Extra::Abort));
+        allowed.forget();
+        assert!(allowed.may(Extra::Head));
     }
 }
