@@ -1,18 +1,54 @@
-//! What is known of an entry without its content.
+//! Entries: what is known of one, and its content.
 
 use core::fmt;
+use std::boxed::Box;
+use std::fs::File;
+use std::io::{self, Read};
 use std::string::String;
 
+use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
 use crate::core::text::Hex;
 use crate::core::time::UnixTime;
-use crate::host::s3::{Attributes, Digests};
+use crate::host::s3::{Attributes, Content, Digests};
 
-/// What an entry is known by: the first 16 bytes of SHA-256 over bucket, key and the content's SHA-256. The same
+/// What an entry is known by: the first 16 bytes of SHA-256 over `BUCKET/KEY` and the content's SHA-256. The same
 /// content under the same key is the same entry.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(pub [u8; 16]);
+
+impl EntryId {
+    /// The id of a content under a key.
+    pub fn of(bucket: &str, key: &str, sha256: &[u8; 32]) -> Self {
+        let mut context = Context::new(&SHA256);
+        // No bucket has a slash in its name.
+        for part in [bucket.as_bytes(), b"/", key.as_bytes(), sha256] {
+            context.update(part);
+        }
+        let mut id = [0; 16];
+        id.copy_from_slice(&context.finish().as_ref()[..16]);
+        Self(id)
+    }
+
+    /// Reads 32 digits, lower case; `None` if it is something else.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.as_bytes();
+        if digits.len() != 32 {
+            return None;
+        }
+        let mut id = [0; 16];
+        for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
+            let digit = |digit: u8| match digit {
+                b'0'..=b'9' => Some(digit - b'0'),
+                b'a'..=b'f' => Some(digit - b'a' + 10),
+                _ => None,
+            };
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        }
+        Some(Self(id))
+    }
+}
 
 /// 32 digits, lower case: the name of the entry's file.
 impl fmt::Display for EntryId {
@@ -43,20 +79,45 @@ pub struct Head {
     /// When it was accepted, by the machine's clock, which may be wrong.
     #[serde(with = "seconds")]
     pub accepted: UnixTime,
-    /// Entries go in this order: one more than that of the entry before, whatever the clock says.
+    /// Entries go in this order: greater than that of every entry before, whatever the clock says.
     pub sequence: u64,
 }
 
-mod seconds {
+impl Head {
+    /// The entry's id.
+    pub fn id(&self) -> EntryId {
+        EntryId::of(&self.bucket, &self.key, &self.digests.sha256)
+    }
+}
+
+/// An entry that is open: its content can be read even if somebody removes it meanwhile.
+#[derive(Debug)]
+pub struct Entry {
+    /// What it is known by.
+    pub id: EntryId,
+    /// What was decided when it was accepted.
+    pub head: Head,
+    pub(super) file: File,
+}
+
+impl Content for Entry {
+    fn open(&self, offset: u64, length: u64) -> io::Result<Box<dyn Read + '_>> {
+        // What follows is the trailer.
+        let left = self.head.digests.length.saturating_sub(offset);
+        self.file.open(offset, length.min(left))
+    }
+}
+
+pub(super) mod seconds {
     use serde::{Deserialize as _, Deserializer, Serializer};
 
     use crate::core::time::UnixTime;
 
-    pub(super) fn serialize<S: Serializer>(time: &UnixTime, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(time: &UnixTime, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_u64(time.as_secs())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<UnixTime, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<UnixTime, D::Error> {
         u64::deserialize(from).map(UnixTime::from_secs)
     }
 }

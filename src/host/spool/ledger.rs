@@ -1,0 +1,450 @@
+//! How much there is in the spool, known to all processes: a page in the file `lock`, changed only under its
+//! lock. Whoever dies in the middle of a change leaves a mark, and the next one counts anew; so does the first one
+//! after a start of the machine, for the page is never synced.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::string::String;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{FlockOperation, OFlags};
+use rustix::io::Errno;
+use rustix::time::{ClockId, clock_gettime};
+
+use super::disk;
+use super::error::{Full, SpoolError};
+use super::place::{self, Place};
+use super::trailer;
+use super::{Inner, WhenFull};
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    /// Lengths of all files, those of writers included.
+    pub(super) bytes: u64,
+    /// All files.
+    pub(super) entries: u64,
+    /// Those of them that are set aside.
+    pub(super) aside: u64,
+    /// Greater than every sequence that was given.
+    pub(super) next: u64,
+    /// How often something was refused because the spool was full.
+    pub(super) rejected: u64,
+    /// Entries that were dropped to make room for newer ones.
+    pub(super) dropped: u64,
+    /// Their bytes.
+    pub(super) dropped_bytes: u64,
+    /// When it was counted last, and how long that took: nanoseconds of the monotonic clock.
+    counted_at: u64,
+    counting_took: u64,
+}
+
+/// Eleven numbers, big-endian; the first bytes of SHA-256 over them.
+const PAGE: usize = 11 * 8 + 8;
+
+/// What is kept of `lock`'s page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Page {
+    boot: u128,
+    counts: Counts,
+    /// A change was begun and has not ended.
+    is_open: bool,
+}
+
+impl Page {
+    fn encode(&self) -> [u8; PAGE] {
+        let counts = &self.counts;
+        let numbers = [
+            (self.boot >> 64) as u64,
+            self.boot as u64,
+            counts.bytes,
+            counts.entries,
+            counts.aside,
+            counts.next << 1 | u64::from(self.is_open),
+            counts.rejected,
+            counts.dropped,
+            counts.dropped_bytes,
+            counts.counted_at,
+            counts.counting_took,
+        ];
+        let mut page = [0; PAGE];
+        for (bytes, number) in page.chunks_exact_mut(8).zip(numbers) {
+            bytes.copy_from_slice(&number.to_be_bytes());
+        }
+        let check = trailer::check(&page[..PAGE - 8]);
+        page[PAGE - 8..].copy_from_slice(&check);
+        page
+    }
+
+    fn read(file: &File) -> Option<Self> {
+        let mut page = [0; PAGE];
+        file.read_exact_at(&mut page, 0).ok()?;
+        if trailer::check(&page[..PAGE - 8]) != page[PAGE - 8..] {
+            return None;
+        }
+        let number = |index: usize| {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(&page[index * 8..index * 8 + 8]);
+            u64::from_be_bytes(bytes)
+        };
+        Some(Self {
+            boot: u128::from(number(0)) << 64 | u128::from(number(1)),
+            counts: Counts {
+                bytes: number(2),
+                entries: number(3),
+                aside: number(4),
+                next: number(5) >> 1,
+                rejected: number(6),
+                dropped: number(7),
+                dropped_bytes: number(8),
+                counted_at: number(9),
+                counting_took: number(10),
+            },
+            is_open: number(5) & 1 != 0,
+        })
+    }
+}
+
+/// The file `lock`.
+#[derive(Debug)]
+pub(super) struct LedgerFile {
+    /// Locks of one open file do not exclude each other; so threads have this one first.
+    file: Mutex<File>,
+    boot: Option<u128>,
+}
+
+impl LedgerFile {
+    pub(super) fn open(place: &Place) -> Result<Self, SpoolError> {
+        let file = place
+            .open_or_create(&place.root, "lock")
+            .map_err(place.failed("cannot open", "lock"))?;
+        Ok(Self {
+            file: Mutex::new(file),
+            boot: boot_id(),
+        })
+    }
+}
+
+/// The page while it is locked.
+pub(super) struct Ledger<'a> {
+    pub(super) spool: &'a Inner,
+    file: MutexGuard<'a, File>,
+    /// As others see it, as soon as this is dropped.
+    pub(super) counts: Counts,
+    is_open: bool,
+}
+
+impl Inner {
+    /// Locks the ledger. What is changed in its counts is written when `work` is over, also if it failed: they are
+    /// changed by what has happened.
+    pub(super) fn locked<T>(
+        &self,
+        work: impl FnOnce(&mut Ledger<'_>) -> Result<T, SpoolError>,
+    ) -> Result<T, SpoolError> {
+        let mut ledger = Ledger::lock(self)?;
+        let done = work(&mut ledger);
+        let written = ledger.close();
+        let done = done?;
+        written.map(|()| done)
+    }
+
+    /// What is counted, without waiting for anybody.
+    pub(super) fn counts(&self) -> Result<Counts, SpoolError> {
+        let page = {
+            let file = self.ledger.file.lock();
+            Page::read(&file.unwrap_or_else(PoisonError::into_inner))
+        };
+        match page {
+            Some(page) if Some(page.boot) == self.ledger.boot => Ok(page.counts),
+            _ => self.locked(|ledger| Ok(ledger.counts)),
+        }
+    }
+}
+
+impl<'a> Ledger<'a> {
+    fn lock(spool: &'a Inner) -> Result<Self, SpoolError> {
+        let failed = spool.place.failed("cannot lock", "lock");
+        let file = spool.ledger.file.lock();
+        let file = file.unwrap_or_else(PoisonError::into_inner);
+        lock_file(&file).map_err(failed)?;
+        let page = Page::read(&file);
+        let mut ledger = Ledger {
+            spool,
+            file,
+            counts: page.map(|page| page.counts).unwrap_or_default(),
+            is_open: false,
+        };
+        let is_current =
+            page.is_some_and(|page| Some(page.boot) == spool.ledger.boot && !page.is_open);
+        if !is_current {
+            let is_this_boot = page.is_some_and(|page| Some(page.boot) == spool.ledger.boot);
+            ledger.recount(is_this_boot)?;
+        }
+        Ok(ledger)
+    }
+
+    /// Says that a change begins: if this process dies before [`close`](Self::close), the next one counts.
+    pub(super) fn begin(&mut self) -> Result<(), SpoolError> {
+        if !self.is_open {
+            self.is_open = true;
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    fn close(mut self) -> Result<(), SpoolError> {
+        match self.is_open {
+            true => {
+                self.is_open = false;
+                self.write()
+            }
+            false => Ok(()),
+        }
+    }
+
+    fn write(&self) -> Result<(), SpoolError> {
+        let page = Page {
+            // Without a boot's id, each process counts when it comes.
+            boot: self.spool.ledger.boot.unwrap_or_default(),
+            counts: self.counts,
+            is_open: self.is_open,
+        };
+        disk::write_at(&self.file, &page.encode(), 0)
+            .map_err(self.spool.place.failed("cannot write", "lock"))
+    }
+
+    /// The next sequence.
+    pub(super) fn sequence(&mut self) -> u64 {
+        let sequence = self.counts.next;
+        self.counts.next += 1;
+        sequence
+    }
+
+    /// One file of that length is gone.
+    pub(super) fn forget(&mut self, length: u64) {
+        self.counts.bytes = self.counts.bytes.saturating_sub(length);
+        self.counts.entries = self.counts.entries.saturating_sub(1);
+    }
+
+    /// Counts what is there. What nobody is writing to any more is removed from `tmp`.
+    pub(super) fn recount(&mut self, knows_sequence: bool) -> Result<(), SpoolError> {
+        let began = monotonic();
+        self.begin()?;
+        // In this order: a writer's file goes from `tmp` to `entries` without asking.
+        let place = &self.spool.place;
+        let mut counts = Counts {
+            bytes: 0,
+            entries: 0,
+            aside: 0,
+            ..self.counts
+        };
+        for (name, folder) in [
+            ("tmp", &place.tmp),
+            ("entries", &place.entries),
+            ("aside", &place.aside),
+        ] {
+            let failed = place.failed("cannot count", name);
+            for file in place::names(folder).map_err(&failed)? {
+                let is_reason = name == "aside" && file.ends_with(super::aside::REASON);
+                if is_reason || name == "tmp" && remove_if_abandoned(folder, &file) {
+                    continue;
+                }
+                let Some(found) = place::length(folder, &file).map_err(&failed)? else {
+                    continue;
+                };
+                counts.bytes += found;
+                counts.entries += 1;
+                counts.aside += u64::from(name == "aside");
+                if !knows_sequence && name != "tmp" {
+                    let last = last_sequence(folder, &file, found);
+                    counts.next = counts.next.max(last.map_or(0, |last| last + 1));
+                }
+            }
+        }
+        counts.counted_at = monotonic();
+        counts.counting_took = counts.counted_at.saturating_sub(began);
+        self.counts = counts;
+        Ok(())
+    }
+
+    /// Makes what killed processes have left in `tmp` go.
+    pub(super) fn clean(&mut self) -> Result<(), SpoolError> {
+        let tmp = &self.spool.place.tmp;
+        let failed = self.spool.place.failed("cannot read", "tmp");
+        for name in place::names(tmp).map_err(&failed)? {
+            let found = place::length(tmp, &name).map_err(&failed)?;
+            self.begin()?;
+            if let Some(found) = found
+                && remove_if_abandoned(tmp, &name)
+            {
+                self.forget(found);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sees to it that there is room for `bytes` and `entries` more, of something that is `whole` bytes long so far.
+    pub(super) fn make_room(
+        &mut self,
+        bytes: u64,
+        entries: u64,
+        whole: u64,
+    ) -> Result<(), SpoolError> {
+        if let Some(max) = self.spool.options.max_bytes
+            && whole > max
+        {
+            return Err(self.reject(Full::TooLarge { max }));
+        }
+        let Some(mut lack) = self.lack(bytes, entries)? else {
+            return Ok(());
+        };
+        // Somebody may have removed files by hand. At most a twentieth of the time goes into counting, or a full
+        // spool with many entries would do nothing else.
+        let since = monotonic().saturating_sub(self.counts.counted_at);
+        if since / 20 >= self.counts.counting_took {
+            self.recount(true)?;
+            match self.lack(bytes, entries)? {
+                None => return Ok(()),
+                Some(still) => lack = still,
+            }
+        }
+        if self.spool.options.when_full == WhenFull::DropOldest && self.drop_oldest(lack)? {
+            match self.lack(bytes, entries)? {
+                None => return Ok(()),
+                Some(still) => lack = still,
+            }
+        }
+        Err(self.reject(lack.what))
+    }
+
+    fn reject(&mut self, what: Full) -> SpoolError {
+        self.counts.rejected += 1;
+        // That it is full is more important than that it could not be noted.
+        let _ = self.begin();
+        SpoolError::Full {
+            what,
+            folder: self.spool.place.path.clone(),
+        }
+    }
+
+    /// Whether there is room without anything else being done.
+    pub(super) fn has_room(&self, bytes: u64, entries: u64) -> bool {
+        matches!(self.lack(bytes, entries), Ok(None))
+    }
+
+    fn lack(&self, bytes: u64, entries: u64) -> Result<Option<Lack>, SpoolError> {
+        let options = &self.spool.options;
+        let over = |used: u64, more: u64, max: Option<u64>| {
+            let wanted = used.saturating_add(more);
+            wanted.saturating_sub(max.unwrap_or(u64::MAX))
+        };
+        let lack = Lack {
+            bytes: over(self.counts.bytes, bytes, options.max_bytes),
+            entries: over(self.counts.entries, entries, options.max_entries),
+            what: match options.max_bytes {
+                Some(max) if self.counts.bytes.saturating_add(bytes) > max => Full::Bytes { max },
+                _ => Full::Entries {
+                    max: options.max_entries.unwrap_or(u64::MAX),
+                },
+            },
+        };
+        if lack.is_some() {
+            return Ok(Some(lack));
+        }
+        let disk = rustix::fs::fstatvfs(&self.spool.place.root).map_err(|error| {
+            self.spool.place.failed("cannot look at the disk of", "")(error.into())
+        })?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let wanted = bytes.saturating_add(options.reserve);
+        if free < wanted {
+            return Ok(Some(Lack {
+                bytes: wanted - free,
+                entries: 0,
+                what: Full::Disk {
+                    reserve: options.reserve,
+                },
+            }));
+        }
+        // Some file systems make them as they need them, and say that there are none at all.
+        let wanted = entries + RESERVED_INODES;
+        if entries > 0 && disk.f_files > 0 && disk.f_favail < wanted {
+            return Ok(Some(Lack {
+                bytes: 0,
+                entries: wanted - disk.f_favail,
+                what: Full::Inodes,
+            }));
+        }
+        Ok(None)
+    }
+}
+
+impl Drop for Ledger<'_> {
+    fn drop(&mut self) {
+        // A closed file alone would stay locked by a process that was forked meanwhile.
+        let _ = rustix::fs::flock(&*self.file, FlockOperation::Unlock);
+    }
+}
+
+/// What is missing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lack {
+    pub(super) bytes: u64,
+    pub(super) entries: u64,
+    what: Full,
+}
+
+impl Lack {
+    /// Whether there is anything missing.
+    pub(super) fn is_some(&self) -> bool {
+        self.bytes > 0 || self.entries > 0
+    }
+}
+
+/// So many files can still be made by others, and by `run`, which keeps journals and reasons.
+const RESERVED_INODES: u64 = 64;
+
+/// Removes a writer's file whose writer is gone. Called under the ledger's lock: a file that was made under it is
+/// locked by its writer before that ends.
+fn remove_if_abandoned(tmp: &File, name: &str) -> bool {
+    match place::open_file(tmp, name, OFlags::RDWR) {
+        Ok(file) => {
+            let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+            locked.is_ok() && disk::unlink(tmp, name).unwrap_or(false)
+        }
+        // No file, or one with a second name, left where renaming has two steps.
+        Err(error) if error.raw_os_error().is_none() => disk::unlink(tmp, name).unwrap_or(false),
+        Err(_) => false,
+    }
+}
+
+fn last_sequence(folder: &File, name: &str, length: u64) -> Option<u64> {
+    let file = place::open_file(folder, name, OFlags::RDONLY).ok()?;
+    let sequence = trailer::sequence(&file, length).ok()?;
+    // No spool lives to see that many: the number is not from here.
+    (sequence < 1 << 60).then_some(sequence)
+}
+
+/// Waits for the lock.
+pub(super) fn lock_file(file: &File) -> io::Result<()> {
+    loop {
+        match rustix::fs::flock(file, FlockOperation::LockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Nanoseconds since the machine started: the same for all processes.
+fn monotonic() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    (now.tv_sec as u64).saturating_mul(1_000_000_000) + now.tv_nsec as u64
+}
+
+/// What tells one start of the machine from another.
+fn boot_id() -> Option<u128> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    u128::from_str_radix(&digits, 16).ok()
+}

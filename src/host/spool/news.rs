@@ -1,0 +1,104 @@
+//! What there is to deliver, and what has come since.
+
+use core::time::Duration;
+use std::time::Instant;
+use std::vec::Vec;
+
+use rustix::fs::OFlags;
+use std::string::ToString as _;
+
+use super::entry::EntryId;
+use super::error::SpoolError;
+use super::{Spool, place, trailer};
+
+/// An entry's place in the queue. The order is that of the sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Queued {
+    /// Entries go in this order.
+    pub sequence: u64,
+    /// What the entry is known by.
+    pub id: EntryId,
+}
+
+/// File systems keep times in steps; the largest are those of FAT, two seconds. A folder that was read so long
+/// after it was seen to have changed holds everything that changed it then.
+const STEP: Duration = Duration::from_secs(3);
+
+/// Sees what has come since the last look.
+#[derive(Debug, Default)]
+pub struct News {
+    /// Sorted.
+    known: Vec<EntryId>,
+    /// When the folder changed, as it says, and when that was seen first.
+    changed: Option<((i64, u64), Instant)>,
+    is_conclusive: bool,
+}
+
+impl News {
+    /// Nothing is known yet: the first look finds everything.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Entries that were not there at the last look, the oldest first. If the folder has not changed, that costs one
+    /// system call. What was removed and has come again is new; what is damaged is left out.
+    ///
+    /// # Errors
+    /// [`SpoolError`].
+    pub fn look(&mut self, spool: &Spool) -> Result<Vec<Queued>, SpoolError> {
+        let place = &spool.0.place;
+        let stat = rustix::fs::fstat(&place.entries)
+            .map_err(|error| place.failed("cannot look at", "entries")(error.into()))?;
+        #[allow(
+            clippy::unnecessary_cast,
+            reason = "their types differ between platforms"
+        )]
+        let time = (stat.st_mtime as i64, stat.st_mtime_nsec as u64);
+        let since = match self.changed {
+            Some((last, since)) if last == time => {
+                if self.is_conclusive {
+                    return Ok(Vec::new());
+                }
+                since
+            }
+            _ => Instant::now(),
+        };
+        let is_conclusive = since.elapsed() >= STEP;
+        let mut ids = spool.ids(&place.entries, "entries")?;
+        ids.sort_unstable();
+        let is_new = |id: &&EntryId| self.known.binary_search(id).is_err();
+        let new = spool.in_order(ids.iter().filter(is_new));
+        self.known = ids;
+        self.changed = Some((time, since));
+        self.is_conclusive = is_conclusive;
+        Ok(new)
+    }
+}
+
+impl Spool {
+    /// All entries, the oldest first, without their heads: 24 bytes of memory for each. What is damaged is left out.
+    ///
+    /// # Errors
+    /// [`SpoolError`].
+    pub fn queue(&self) -> Result<Vec<Queued>, SpoolError> {
+        Ok(self.in_order(self.ids(&self.0.place.entries, "entries")?.iter()))
+    }
+
+    fn in_order<'a>(&self, ids: impl Iterator<Item = &'a EntryId>) -> Vec<Queued> {
+        let queued = ids.filter_map(|id| {
+            let sequence = self.sequence_of(*id)?;
+            Some(Queued { sequence, id: *id })
+        });
+        let mut queued: Vec<_> = queued.collect();
+        queued.sort_unstable();
+        queued
+    }
+
+    /// `None` if the entry is gone, or damaged.
+    pub(super) fn sequence_of(&self, id: EntryId) -> Option<u64> {
+        let name = id.to_string();
+        let file = place::open_file(&self.0.place.entries, &name, OFlags::RDONLY).ok()?;
+        let length = file.metadata().ok()?.len();
+        trailer::sequence(&file, length).ok()
+    }
+}

@@ -1,0 +1,173 @@
+use std::io::{Read as _, Write as _};
+use std::string::String;
+use std::vec::Vec;
+
+use super::*;
+use crate::core::time::UnixTime;
+use crate::host::s3::Content as _;
+
+fn naming(key: &str) -> Naming {
+    Naming {
+        bucket: "bucket".into(),
+        key: key.into(),
+        ..Naming::default()
+    }
+}
+
+fn content(entry: &Entry) -> Vec<u8> {
+    let mut content = Vec::new();
+    let length = entry.head.digests.length;
+    entry
+        .open(0, length)
+        .unwrap()
+        .read_to_end(&mut content)
+        .unwrap();
+    content
+}
+
+fn keys(spool: &Spool) -> Vec<String> {
+    spool
+        .entries()
+        .unwrap()
+        .into_iter()
+        .map(|(_, head)| head.key)
+        .collect()
+}
+
+#[test]
+fn what_is_added_is_there_in_its_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("spool");
+    let spool = Spool::open(&path, Options::default()).unwrap();
+    let large = std::vec![7; 3_000_000];
+    for (key, content) in [("z", &b"one"[..]), ("a", &large), ("m", b"")] {
+        let added = spool.add(&mut { content }, naming(key)).unwrap();
+        assert!(added.is_new);
+    }
+    assert_eq!(keys(&spool), ["z", "a", "m"]);
+    let again = Spool::open(&path, Options::default()).unwrap();
+    assert_eq!(keys(&again), ["z", "a", "m"]);
+    let (id, _) = again.entries().unwrap()[1].clone();
+    let entry = again.open_entry(id).unwrap().unwrap();
+    assert_eq!(content(&entry), large);
+    assert!(again.remove(id).unwrap());
+    assert!(!again.remove(id).unwrap());
+    assert_eq!(content(&entry), large);
+    assert_eq!(keys(&spool), ["z", "m"]);
+    assert_eq!(spool.usage().unwrap(), again.usage().unwrap());
+    assert_eq!(spool.usage().unwrap().entries, 2);
+}
+
+#[test]
+fn the_same_twice_is_one_entry() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), Options::default()).unwrap();
+    let first = spool.add(&mut &b"x"[..], naming("key")).unwrap();
+    let usage = spool.usage().unwrap();
+    let second = spool.add(&mut &b"x"[..], naming("key")).unwrap();
+    assert_eq!((second.id, second.is_new), (first.id, false));
+    assert_eq!(spool.usage().unwrap(), usage);
+    assert!(spool.add(&mut &b"x"[..], naming("other")).unwrap().is_new);
+    assert!(spool.add(&mut &b"y"[..], naming("key")).unwrap().is_new);
+}
+
+#[test]
+fn a_writer_that_is_dropped_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), Options::default()).unwrap();
+    let mut writer = spool.writer();
+    writer.write_all(&[0; 1_000_000]).unwrap();
+    assert!(spool.usage().unwrap().bytes >= 1_000_000);
+    // Another process does not take it for one that was left.
+    Spool::open(folder.path(), Options::default()).unwrap();
+    assert!(spool.usage().unwrap().bytes >= 1_000_000);
+    drop(writer);
+    assert_eq!(spool.usage().unwrap(), Usage::default());
+    assert_eq!(folder.path().join("tmp").read_dir().unwrap().count(), 0);
+}
+
+#[test]
+fn the_quota_is_hard() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        max_entries: Some(2),
+        ..Options::default()
+    };
+    let spool = Spool::open(folder.path(), options.clone()).unwrap();
+    for key in ["a", "b"] {
+        spool.add(&mut key.as_bytes(), naming(key)).unwrap();
+    }
+    let error = spool.add(&mut &b"c"[..], naming("c")).unwrap_err();
+    assert!(error.is_full(), "{error}");
+    assert_eq!(spool.usage().unwrap().rejected, 1);
+    let options = Options {
+        when_full: WhenFull::DropOldest,
+        ..options
+    };
+    let spool = Spool::open(folder.path(), options).unwrap();
+    for key in ["c", "d", "e"] {
+        spool.add(&mut key.as_bytes(), naming(key)).unwrap();
+    }
+    assert_eq!(keys(&spool), ["d", "e"]);
+    assert_eq!(spool.usage().unwrap().dropped, 3);
+}
+
+#[test]
+fn aside_and_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), Options::default()).unwrap();
+    let first = spool.add(&mut &b"1"[..], naming("1")).unwrap();
+    spool.add(&mut &b"2"[..], naming("2")).unwrap();
+    let reason = Reason {
+        code: "KeyTooLongError".into(),
+        what: "the key is too long".into(),
+        at: UnixTime::from_secs(5),
+    };
+    assert!(spool.set_aside(first.id, &reason).unwrap());
+    assert!(!spool.set_aside(first.id, &reason).unwrap());
+    assert_eq!(keys(&spool), ["2"]);
+    let aside = spool.aside().unwrap();
+    assert_eq!(
+        (aside[0].id, aside[0].reason.as_ref()),
+        (first.id, Some(&reason))
+    );
+    assert_eq!(spool.usage().unwrap().aside, 1);
+    assert_eq!(spool.retry(&Selection::All).unwrap(), 1);
+    assert_eq!(keys(&spool), ["1", "2"]);
+    spool.set_aside(first.id, &reason).unwrap();
+    assert_eq!(
+        spool.discard(&Selection::Ids([first.id].into())).unwrap(),
+        1
+    );
+    assert_eq!(spool.usage().unwrap().entries, 1);
+    assert_eq!(folder.path().join("aside").read_dir().unwrap().count(), 0);
+}
+
+#[test]
+fn news_are_what_was_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), Options::default()).unwrap();
+    let mut news = News::new();
+    assert_eq!(news.look(&spool).unwrap(), []);
+    let first = spool.add(&mut &b"1"[..], naming("1")).unwrap();
+    let second = spool.add(&mut &b"2"[..], naming("2")).unwrap();
+    let found: Vec<_> = news
+        .look(&spool)
+        .unwrap()
+        .iter()
+        .map(|queued| queued.id)
+        .collect();
+    assert_eq!(found, [first.id, second.id]);
+    assert_eq!(news.look(&spool).unwrap(), []);
+}
+
+#[test]
+fn one_delivers() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), Options::default()).unwrap();
+    let lock = spool.lock_run().unwrap();
+    let other = Spool::open(folder.path(), Options::default()).unwrap();
+    assert!(matches!(other.lock_run(), Err(SpoolError::Running { .. })));
+    drop(lock);
+    other.lock_run().unwrap();
+}

@@ -1,0 +1,123 @@
+//! What follows the content in an entry's file: the [`Head`] as JSON, and after it a footer of fixed length.
+//!
+//! | bytes | what (numbers are big-endian) |
+//! |---|---|
+//! | 8 | length of the content |
+//! | 8 | length of the JSON |
+//! | 8 | sequence |
+//! | 8 | the first bytes of SHA-256 over the JSON and the 24 bytes before |
+//! | 8 | `KEYSPOOL` |
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::vec::Vec;
+
+use ring::digest::{Context, SHA256};
+
+use super::entry::Head;
+
+const MAGIC: [u8; 8] = *b"KEYSPOOL";
+
+/// Of the footer.
+const FOOTER: usize = 40;
+
+/// A head that is longer is none that was written here: the longest key has 1,024 bytes, metadata and tags a few
+/// thousand.
+const MAX_JSON: u64 = 256 * 1024;
+
+/// Most trailers are shorter, so that one call reads all of it.
+const USUAL: usize = 2048;
+
+/// What is wrong with a trailer.
+pub(super) type Damage = &'static str;
+
+const CUT: Damage = "it does not end as an entry does";
+const WRONG: Damage = "its trailer is not what was written";
+const UNREADABLE: Damage = "its end cannot be read";
+
+/// The trailer.
+pub(super) fn encode(head: &Head) -> Vec<u8> {
+    // Strings, numbers and lists can always be written.
+    let mut trailer = serde_json::to_vec(head).unwrap_or_default();
+    let json = trailer.len() as u64;
+    trailer.extend(head.digests.length.to_be_bytes());
+    trailer.extend(json.to_be_bytes());
+    trailer.extend(head.sequence.to_be_bytes());
+    trailer.extend(check(&trailer));
+    trailer.extend(MAGIC);
+    trailer
+}
+
+/// The head, out of a file of that length.
+pub(super) fn read(file: &File, length: u64) -> Result<Head, Damage> {
+    let mut tail = tail(file, length, USUAL)?;
+    let footer = Footer::parse(&tail, length)?;
+    let whole = footer.json_length + FOOTER;
+    if tail.len() < whole {
+        tail = self::tail(file, length, whole)?;
+    }
+    let trailer = tail.len().checked_sub(whole).and_then(|at| tail.get(at..));
+    let trailer = trailer.ok_or(CUT)?;
+    let (json, numbers) = trailer.split_at(footer.json_length);
+    if check(&trailer[..footer.json_length + 24]) != numbers[24..32] {
+        return Err(WRONG);
+    }
+    let head: Head = serde_json::from_slice(json).map_err(|_| WRONG)?;
+    let is_same = head.digests.length == footer.length && head.sequence == footer.sequence;
+    is_same.then_some(head).ok_or(WRONG)
+}
+
+/// The sequence alone, which costs less; it is not checked against the rest.
+pub(super) fn sequence(file: &File, length: u64) -> Result<u64, Damage> {
+    Ok(Footer::parse(&tail(file, length, FOOTER)?, length)?.sequence)
+}
+
+/// The first bytes of SHA-256.
+pub(super) fn check(bytes: &[u8]) -> [u8; 8] {
+    let mut context = Context::new(&SHA256);
+    context.update(bytes);
+    let mut check = [0; 8];
+    check.copy_from_slice(&context.finish().as_ref()[..8]);
+    check
+}
+
+fn tail(file: &File, length: u64, wanted: usize) -> Result<Vec<u8>, Damage> {
+    let wanted = usize::try_from(length).map_or(wanted, |length| length.min(wanted));
+    let mut tail = std::vec![0; wanted];
+    file.read_exact_at(&mut tail, length - wanted as u64)
+        .map_err(|_| UNREADABLE)?;
+    Ok(tail)
+}
+
+struct Footer {
+    length: u64,
+    json_length: usize,
+    sequence: u64,
+}
+
+impl Footer {
+    fn parse(tail: &[u8], file_length: u64) -> Result<Self, Damage> {
+        let footer = tail.last_chunk::<FOOTER>().ok_or(CUT)?;
+        let (numbers, magic) = footer.split_at(FOOTER - 8);
+        if magic != MAGIC {
+            return Err(CUT);
+        }
+        let number = |index: usize| {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(&numbers[index * 8..index * 8 + 8]);
+            u64::from_be_bytes(bytes)
+        };
+        let (length, json) = (number(0), number(1));
+        let whole = length
+            .checked_add(json)
+            .and_then(|sum| sum.checked_add(FOOTER as u64));
+        if json > MAX_JSON || whole != Some(file_length) {
+            return Err(WRONG);
+        }
+        Ok(Self {
+            length,
+            json_length: usize::try_from(json).map_err(|_| WRONG)?,
+            sequence: number(2),
+        })
+    }
+}

@@ -1,0 +1,473 @@
+//! How entries are accepted.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::string::{String, ToString as _};
+use std::vec::Vec;
+
+use rustix::fs::OFlags;
+
+use super::digest::Digester;
+use super::disk;
+use super::entry::{EntryId, Head};
+use super::error::SpoolError;
+use super::ledger::{Ledger, lock_file};
+use super::place;
+use super::trailer;
+use super::{Entry, Spool};
+use crate::host::clock;
+use crate::host::s3::{Attributes, Digests};
+
+/// What is smaller is written once, when it is complete.
+const BUFFER: usize = 128 * 1024;
+
+/// So much more is reserved for a larger one each time.
+const STEP: u64 = 1024 * 1024;
+
+/// What an entry will be in S3.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Naming {
+    /// The bucket.
+    pub bucket: String,
+    /// The key, not encoded.
+    pub key: String,
+    /// What is kept with it.
+    pub attributes: Attributes,
+}
+
+/// An entry that was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Added {
+    /// What it is known by.
+    pub id: EntryId,
+    /// Length and digests of the content.
+    pub digests: Digests,
+    /// Whether it was not there before.
+    pub is_new: bool,
+}
+
+/// An entry that is being written. Dropped without [`commit`](Self::commit), it leaves nothing behind.
+#[derive(Debug)]
+pub struct EntryWriter {
+    spool: Spool,
+    digester: Digester,
+    length: u64,
+    /// What is not in the file yet.
+    buffer: Vec<u8>,
+    file: Option<Reserved>,
+    /// Something was not written, and what follows would be at the wrong place.
+    is_broken: bool,
+}
+
+/// A file in `tmp`. Its lock says that somebody is writing to it, its length how much is reserved for that.
+#[derive(Debug)]
+struct Reserved {
+    spool: Spool,
+    file: File,
+    name: String,
+    length: u64,
+    is_done: bool,
+}
+
+impl Reserved {
+    /// Under the ledger's lock, so that nobody takes it for one that was left.
+    fn new(spool: &Spool, ledger: &mut Ledger<'_>, length: u64) -> Result<Self, SpoolError> {
+        ledger.make_room(length, 1, length)?;
+        ledger.begin()?;
+        let place = &spool.0.place;
+        let (file, name) = loop {
+            // Unique among all that were ever made, but for those of other machines that share the folder.
+            let name = ledger.sequence().to_string();
+            match place.create(&place.tmp, &name) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                created => {
+                    break (
+                        created.map_err(place.failed("cannot make a file in", "tmp"))?,
+                        name,
+                    );
+                }
+            }
+        };
+        let mut reserved = Self {
+            spool: spool.clone(),
+            file,
+            name,
+            length: 0,
+            is_done: false,
+        };
+        ledger.counts.entries += 1;
+        let filled = lock_file(&reserved.file)
+            .map_err(place.failed("cannot lock a file in", "tmp"))
+            .and_then(|()| reserved.set_length(ledger, length));
+        match filled {
+            Ok(()) => Ok(reserved),
+            Err(error) => {
+                reserved.discard(ledger);
+                Err(error)
+            }
+        }
+    }
+
+    fn set_length(&mut self, ledger: &mut Ledger<'_>, length: u64) -> Result<(), SpoolError> {
+        ledger.begin()?;
+        let failed = self.spool.0.place.failed("cannot write to", "tmp");
+        disk::set_length(&self.file, length).map_err(failed)?;
+        let others = ledger.counts.bytes.saturating_sub(self.length);
+        ledger.counts.bytes = others + length;
+        self.length = length;
+        Ok(())
+    }
+
+    fn fit(&mut self, ledger: &mut Ledger<'_>, length: u64) -> Result<(), SpoolError> {
+        if length > self.length {
+            ledger.make_room(length - self.length, 0, length)?;
+        }
+        self.set_length(ledger, length)
+    }
+
+    fn discard(&mut self, ledger: &mut Ledger<'_>) {
+        self.is_done = true;
+        // If that cannot be done now, whoever opens the spool next does it.
+        if ledger.begin().is_ok()
+            && disk::unlink(&self.spool.0.place.tmp, &self.name).unwrap_or(false)
+        {
+            ledger.forget(self.length);
+        }
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        if !self.is_done {
+            let spool = self.spool.clone();
+            let _ = spool.0.locked(|ledger| {
+                self.discard(ledger);
+                Ok(())
+            });
+        }
+    }
+}
+
+impl EntryWriter {
+    pub(super) fn new(spool: &Spool) -> Self {
+        Self {
+            spool: spool.clone(),
+            digester: Digester::new(),
+            length: 0,
+            buffer: Vec::new(),
+            file: None,
+            is_broken: false,
+        }
+    }
+
+    /// How many bytes were written so far.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Adds to the content.
+    ///
+    /// # Errors
+    /// [`SpoolError`], as soon as there is no room; nothing more can be written then.
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), SpoolError> {
+        if self.is_broken {
+            return Err(broken());
+        }
+        self.digester.update(bytes);
+        self.length += bytes.len() as u64;
+        if self.buffer.len() + bytes.len() <= BUFFER {
+            self.buffer.extend_from_slice(bytes);
+            return Ok(());
+        }
+        self.is_broken = true;
+        let reserved = self.reserve()?;
+        disk::write(&reserved.file, &self.buffer, bytes)
+            .map_err(self.spool.0.place.failed("cannot write to", "tmp"))?;
+        self.file = Some(reserved);
+        self.buffer.clear();
+        self.is_broken = false;
+        Ok(())
+    }
+
+    /// Sees to it that what was written so far has room, and a step more if there is some.
+    fn reserve(&mut self) -> Result<Reserved, SpoolError> {
+        let (needed, wanted) = (self.length, self.length.next_multiple_of(STEP));
+        let spool = &self.spool;
+        match self.file.take() {
+            Some(reserved) if reserved.length >= needed => Ok(reserved),
+            Some(mut reserved) => {
+                spool.0.locked(|ledger| {
+                    let has_room = ledger.has_room(wanted - reserved.length, 0);
+                    reserved.fit(ledger, if has_room { wanted } else { needed })
+                })?;
+                Ok(reserved)
+            }
+            None => spool.0.locked(|ledger| {
+                let has_room = ledger.has_room(wanted, 1);
+                Reserved::new(spool, ledger, if has_room { wanted } else { needed })
+            }),
+        }
+    }
+
+    /// Accepts the entry: when this returns, it is on disk, whatever happens next.
+    ///
+    /// # Errors
+    /// [`SpoolError`]. It was not accepted then; only if the disk failed in the very last step, the entry may be
+    /// there all the same, whole.
+    pub fn commit(self, naming: Naming) -> Result<Added, SpoolError> {
+        let mut pending = self.finish(naming)?;
+        pending.sync()?;
+        pending.publish()?;
+        pending.spool.sync_entries()?;
+        Ok(pending.added)
+    }
+
+    /// Writes everything, and syncs nothing.
+    fn finish(mut self, naming: Naming) -> Result<Pending, SpoolError> {
+        if self.is_broken {
+            return Err(broken());
+        }
+        let digests = self.digester.finish(self.length);
+        let id = EntryId::of(&naming.bucket, &naming.key, &digests.sha256);
+        let mut head = Head {
+            bucket: naming.bucket,
+            key: naming.key,
+            attributes: naming.attributes,
+            digests,
+            accepted: clock::system_time(),
+            sequence: 0,
+        };
+        let (spool, length) = (&self.spool, self.length);
+        let mut number = |ledger: &mut Ledger<'_>| {
+            head.sequence = ledger.sequence();
+            let trailer = trailer::encode(&head);
+            (length + trailer.len() as u64, trailer)
+        };
+        let (file, trailer) = match self.file.take() {
+            None => spool.0.locked(|ledger| {
+                let (whole, trailer) = number(ledger);
+                Ok((Reserved::new(spool, ledger, whole)?, trailer))
+            })?,
+            Some(mut reserved) => {
+                let trailer = spool.0.locked(|ledger| {
+                    let (whole, trailer) = number(ledger);
+                    reserved.fit(ledger, whole).map(|()| trailer)
+                })?;
+                (reserved, trailer)
+            }
+        };
+        disk::write(&file.file, &self.buffer, &trailer)
+            .map_err(spool.0.place.failed("cannot write to", "tmp"))?;
+        Ok(Pending {
+            spool: self.spool.clone(),
+            file,
+            added: Added {
+                id,
+                digests,
+                is_new: true,
+            },
+        })
+    }
+}
+
+fn broken() -> SpoolError {
+    SpoolError::Source(io::Error::other("an earlier piece of it was not written"))
+}
+
+impl Write for EntryWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.append(bytes).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An entry that is complete in `tmp`.
+#[derive(Debug)]
+struct Pending {
+    spool: Spool,
+    file: Reserved,
+    added: Added,
+}
+
+impl Pending {
+    /// First of all: the name may not be there before the content is.
+    fn sync(&self) -> Result<(), SpoolError> {
+        let failed = self.spool.0.place.failed("cannot sync a file in", "tmp");
+        disk::sync_file(&self.file.file).map_err(failed)
+    }
+
+    /// Gives it its name. The folder is to be synced after that, also if the entry was there before: whoever made
+    /// it may not have come that far.
+    fn publish(&mut self) -> Result<(), SpoolError> {
+        let spool = self.spool.clone();
+        let place = &spool.0.place;
+        let name = self.added.id.to_string();
+        let failed = place.failed("cannot make the entry", &name);
+        loop {
+            let is_new = disk::rename_new(&place.tmp, &self.file.name, &place.entries, &name);
+            if is_new.map_err(&failed)? {
+                self.file.is_done = true;
+                return Ok(());
+            }
+            match spool.open_entry(self.added.id) {
+                // Dropping this one removes it.
+                Ok(Some(_)) => {
+                    self.added.is_new = false;
+                    return Ok(());
+                }
+                // Delivered in this very moment.
+                Ok(None) => {}
+                Err(SpoolError::Damaged { .. }) => return self.replace(&name),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// What has the name is not the entry, and gives way.
+    fn replace(&mut self, name: &str) -> Result<(), SpoolError> {
+        let spool = self.spool.clone();
+        let place = &spool.0.place;
+        let failed = place.failed("cannot make the entry", name);
+        spool.0.locked(|ledger| {
+            ledger.begin()?;
+            let damaged = place::length(&place.entries, name).map_err(&failed)?;
+            disk::rename(&place.tmp, &self.file.name, &place.entries, name).map_err(&failed)?;
+            if let Some(damaged) = damaged {
+                ledger.forget(damaged);
+            }
+            Ok(())
+        })?;
+        self.file.is_done = true;
+        Ok(())
+    }
+}
+
+/// Several entries that are accepted together, and wait for the disk together.
+#[derive(Debug)]
+pub struct Batch {
+    spool: Spool,
+    pending: Vec<Pending>,
+}
+
+impl Batch {
+    pub(super) fn new(spool: &Spool) -> Self {
+        Self {
+            spool: spool.clone(),
+            pending: Vec::new(),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Takes an entry that is complete.
+    ///
+    /// # Errors
+    /// [`SpoolError`]: there is no room for this one. Those that are in the batch stay in it.
+    pub fn add(&mut self, writer: EntryWriter, naming: Naming) -> Result<(), SpoolError> {
+        self.pending.push(writer.finish(naming)?);
+        Ok(())
+    }
+
+    /// Accepts all of them, in their order.
+    ///
+    /// # Errors
+    /// [`SpoolError`]. None of them can be relied on then; those that are there nevertheless are whole.
+    pub fn commit(mut self) -> Result<Vec<Added>, SpoolError> {
+        for pending in &self.pending {
+            pending.sync()?;
+        }
+        for pending in &mut self.pending {
+            pending.publish()?;
+        }
+        if !self.is_empty() {
+            self.spool.sync_entries()?;
+        }
+        Ok(self.pending.iter().map(|pending| pending.added).collect())
+    }
+}
+
+impl Spool {
+    /// A new entry, to be written piece by piece.
+    pub fn writer(&self) -> EntryWriter {
+        EntryWriter::new(self)
+    }
+
+    /// Several new entries that wait for the disk together.
+    pub fn batch(&self) -> Batch {
+        Batch::new(self)
+    }
+
+    /// Reads `content` to its end and accepts it.
+    ///
+    /// # Errors
+    /// [`SpoolError`]; nothing is left of it then.
+    pub fn add(&self, content: &mut dyn Read, naming: Naming) -> Result<Added, SpoolError> {
+        let mut writer = self.writer();
+        let mut piece = std::vec![0; BUFFER];
+        loop {
+            match content.read(&mut piece) {
+                Ok(0) => return writer.commit(naming),
+                Ok(read) => writer.append(&piece[..read])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(SpoolError::Source(error)),
+            }
+        }
+    }
+
+    /// Opens an entry; `None` if there is none of that id.
+    ///
+    /// # Errors
+    /// [`SpoolError::Damaged`] if it is not what was written.
+    pub fn open_entry(&self, id: EntryId) -> Result<Option<Entry>, SpoolError> {
+        self.open_in(&self.0.place.entries, "entries", id)
+    }
+
+    pub(super) fn open_in(
+        &self,
+        folder: &File,
+        folder_name: &str,
+        id: EntryId,
+    ) -> Result<Option<Entry>, SpoolError> {
+        let name = id.to_string();
+        let path = std::format!("{folder_name}/{name}");
+        let place = &self.0.place;
+        let damaged = |found| SpoolError::Damaged {
+            path: place.path.join(&path),
+            found,
+        };
+        let file = match place::open_file(folder, &name, OFlags::RDONLY) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.raw_os_error().is_none() => {
+                return Err(damaged("it is a link, or not a file of its own"));
+            }
+            Err(error) => return Err(place.failed("cannot open", &path)(error)),
+        };
+        let length = file
+            .metadata()
+            .map_err(place.failed("cannot look at", &path))?
+            .len();
+        let head = trailer::read(&file, length).map_err(damaged)?;
+        if head.id() != id {
+            return Err(damaged("it is another entry's"));
+        }
+        Ok(Some(Entry { id, head, file }))
+    }
+
+    fn sync_entries(&self) -> Result<(), SpoolError> {
+        let place = &self.0.place;
+        disk::sync_folder(&place.entries).map_err(place.failed("cannot sync", "entries"))
+    }
+}
