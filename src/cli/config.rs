@@ -7,7 +7,7 @@ use std::string::String;
 use std::vec::Vec;
 use std::{env, format, vec};
 
-use clap::Command;
+use clap::{ArgMatches, Command};
 
 use super::context::{self, Context};
 use super::error::CliError;
@@ -15,13 +15,19 @@ use super::identity_plan::IdentityPlan;
 #[cfg(any(feature = "pkcs11", feature = "tpm"))]
 use super::place::Place;
 use super::plan::{Plan, REQUIRED};
-use super::serve::Settings;
+use super::push::attributes::AttributesPlan;
+use super::push::plan::{self, CredentialsPlan, UploadPlan};
+use super::push::target::Target;
+use super::settings::Settings;
 use super::sources::{Origin, Sources};
+use super::spool::place::SpoolPlan;
 use super::{flags, parse};
 use crate::core::create_session;
 use crate::core::text::Printable;
 use crate::host::config::Setting;
 use crate::host::document;
+use crate::host::push_config::{PushSetting, SpoolSetting};
+use crate::host::section::SectionSetting;
 use crate::host::serve_config::ServeSetting;
 
 /// One line about it.
@@ -74,9 +80,11 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
         }
     }
     text += &of_serve(&Settings::new(matches, context)?);
+    let (uploads, problem) = of_uploads(matches, context)?;
+    text += &uploads;
     context::print(text.as_bytes())?;
     match (problems.pop(), problems.len()) {
-        (None, _) => Ok(ExitCode::SUCCESS),
+        (None, _) => problem.map_or(Ok(ExitCode::SUCCESS), Err),
         (Some(only), 0) => Err(only),
         (Some(_), more) => Err(CliError::usage(
             format!("{} of {} identities cannot be used", more + 1, all.len()),
@@ -90,6 +98,8 @@ fn warn_of_unknown_variables(context: &Context<'_>) {
     let mut known: Vec<String> = GENERAL_VARIABLES.map(String::from).into();
     known.extend(Setting::ALL.map(Setting::variable));
     known.extend(ServeSetting::ALL.map(ServeSetting::variable));
+    known.extend(PushSetting::ALL.map(PushSetting::variable_name));
+    known.extend(SpoolSetting::ALL.map(SpoolSetting::variable_name));
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy();
         if !name.starts_with("KEYSTEAD_") || known.iter().any(|known| *known == name) {
@@ -126,19 +136,85 @@ fn settings(sources: &Sources<'_>) -> String {
 
 /// What `keystead serve` opens, if anybody says anything about that.
 fn of_serve(settings: &Settings<'_>) -> String {
-    let mut rows = vec![];
-    for setting in ServeSetting::ALL {
-        if let Some(found) = settings.get(setting)
-            // Elsewhere they are those of every command.
-            && (setting != ServeSetting::Identities || matches!(found.origin, Origin::File { .. }))
-        {
-            rows.push((setting.name(), found.shown(), format!("{}", found.origin)));
-        }
-    }
+    // Elsewhere identities are those of every command.
+    let rows = rows(settings, |setting: ServeSetting, origin| {
+        setting != ServeSetting::Identities || matches!(origin, Origin::File { .. })
+    });
     match rows.is_empty() {
         true => String::new(),
         false => format!("\n{}", table("keystead serve", rows)),
     }
+}
+
+/// What `keystead push` and `keystead spool` do, if anybody says anything about that, and what is wrong with it.
+fn of_uploads(
+    matches: &ArgMatches,
+    context: &Context<'_>,
+) -> Result<(String, Option<CliError>), CliError> {
+    let settings = Settings::with_file(matches, context)?;
+    let push = rows(&settings, |setting: PushSetting, origin| {
+        setting != PushSetting::Identity || matches!(origin, Origin::File { .. })
+    });
+    let spool = rows(&settings, |_: SpoolSetting, _| true);
+    let mut text = String::new();
+    let mut problem = None;
+    let mut add = |heading, rows: Vec<_>, derived: Result<String, CliError>| {
+        if rows.is_empty() {
+            return;
+        }
+        text += &format!("\n{}", table(heading, rows));
+        match derived {
+            Ok(derived) => text += &derived,
+            Err(error) => {
+                text += &format!("\n  PROBLEM: {}\n", error.what);
+                problem = Some(error);
+            }
+        }
+    };
+    add("keystead push", push, uploads(&settings, matches, context));
+    let dir = SpoolPlan::new(&settings, context.environment)
+        .map(|plan| format!("\n  the spool is in         {}\n", plan.dir.display()));
+    add("keystead spool", spool, dir);
+    Ok((text, problem))
+}
+
+/// What follows from `[push]`.
+fn uploads(
+    settings: &Settings<'_>,
+    matches: &ArgMatches,
+    context: &Context<'_>,
+) -> Result<String, CliError> {
+    AttributesPlan::new(settings)?;
+    let bucket = match settings.get(PushSetting::To) {
+        Some(_) => Target::of_settings(settings)?.bucket,
+        None => String::from("any that is named"),
+    };
+    let identity = plan::identity(settings)?;
+    let sources = plan::sources(matches, identity.as_deref(), context)?;
+    let plan = UploadPlan::new(settings, matches, &sources, context)?;
+    let server = plan.place.endpoint.as_ref();
+    Ok(format!(
+        "\n  the bucket              {bucket}\n  in the region           {}\n  at                      {}\n  with \
+         credentials of     {}\n",
+        plan.place.region,
+        server.map_or(String::from("AWS"), |endpoint| endpoint.url("")),
+        match plan.credentials {
+            CredentialsPlan::Identity => "the identity",
+            CredentialsPlan::Environment => "the environment",
+        }
+    ))
+}
+
+fn rows<S: SectionSetting>(
+    settings: &Settings<'_>,
+    counts: impl Fn(S, &Origin) -> bool,
+) -> Vec<(&'static str, String, String)> {
+    let found = S::SETTINGS.iter().filter_map(|&setting| {
+        let given = settings.get(setting)?;
+        counts(setting, &given.origin)
+            .then(|| (setting.key(), given.shown(), format!("{}", given.origin)))
+    });
+    found.collect()
 }
 
 fn table(heading: &str, rows: Vec<(&str, String, String)>) -> String {

@@ -27,6 +27,8 @@ mod parse;
 mod place;
 mod plan;
 mod proxy;
+#[expect(dead_code, reason = "the commands that use the rest of it follow")]
+mod push;
 mod read_certificate_data;
 mod refusal;
 #[cfg(feature = "sandbox")]
@@ -34,10 +36,13 @@ mod sandbox;
 mod selector;
 mod serve;
 mod session;
+mod settings;
 mod sign_string;
 #[cfg(any(feature = "pkcs11", feature = "tpm"))]
 mod signer_process;
 mod sources;
+#[expect(dead_code, reason = "the commands that use the rest of it follow")]
+mod spool;
 mod subject_key;
 #[cfg(feature = "pkcs11")]
 mod token;

@@ -244,7 +244,11 @@ fn role_session_name(text: &str) -> Result<String, &'static str> {
 }
 
 impl NetworkPlan {
-    fn new(
+    /// Checks what is said of the way to a service.
+    ///
+    /// # Errors
+    /// [`CliError`], a usage error naming where the value comes from.
+    pub fn new(
         sources: &Sources<'_>,
         endpoint: &Endpoint,
         context: &Context<'_>,

@@ -180,6 +180,14 @@ impl<'a> Sources<'a> {
         open(self.path(), self.environment)
     }
 
+    /// The configuration file, if there is one.
+    ///
+    /// # Errors
+    /// [`CliError`] if it was asked for and is not there, or is wrong.
+    pub fn any_document(&self) -> Result<Option<(PathBuf, Config)>, CliError> {
+        open(self.path(), self.environment)
+    }
+
     /// The same sources with each identity that could be meant: the one that is named, or all of the
     /// file in turn. Without a file, these alone.
     ///

@@ -7,6 +7,9 @@ use std::string::String;
 use std::vec::Vec;
 
 use super::document::{self, DocumentError, Table};
+#[cfg(feature = "push")]
+use super::push_config::{PushConfig, SpoolConfig};
+use super::section::{SectionConfig, SectionSetting};
 use super::serve_config::ServeConfig;
 
 /// A setting of an identity. Each is a key of `[identity.NAME]`, a flag, and a variable.
@@ -201,14 +204,15 @@ impl Setting {
     }
 }
 
-/// Sections that other commands read. They are known here, and left to them.
-const OTHER_SECTIONS: [&str; 2] = ["push", "spool"];
-
 /// A configuration file.
 #[derive(Debug)]
 pub struct Config {
     identities: Vec<IdentityConfig>,
     serve: ServeConfig,
+    #[cfg(feature = "push")]
+    push: PushConfig,
+    #[cfg(feature = "push")]
+    spool: SpoolConfig,
 }
 
 /// One `[identity.NAME]`.
@@ -251,15 +255,38 @@ impl Config {
             table.finish()?;
             identities.push(IdentityConfig { name, values });
         }
-        let serve = match document.table("serve")? {
-            Some(table) => ServeConfig::read(table)?,
-            None => ServeConfig::default(),
-        };
-        for section in OTHER_SECTIONS {
-            document.table(section)?;
+        let serve = section(&mut document, "serve")?;
+        #[cfg(feature = "push")]
+        let (push, spool) = (
+            section(&mut document, "push")?,
+            section(&mut document, "spool")?,
+        );
+        // They are known, and left to programs that upload.
+        #[cfg(not(feature = "push"))]
+        for other in ["push", "spool"] {
+            document.table(other)?;
         }
         document.finish()?;
-        Ok(Self { identities, serve })
+        Ok(Self {
+            identities,
+            serve,
+            #[cfg(feature = "push")]
+            push,
+            #[cfg(feature = "push")]
+            spool,
+        })
+    }
+
+    /// What `[push]` says.
+    #[cfg(feature = "push")]
+    pub fn push(&self) -> &PushConfig {
+        &self.push
+    }
+
+    /// What `[spool]` says.
+    #[cfg(feature = "push")]
+    pub fn spool(&self) -> &SpoolConfig {
+        &self.spool
     }
 
     /// What `[serve]` says.
@@ -308,6 +335,17 @@ impl IdentityConfig {
     }
 }
 
+/// A section of the document; an empty one, if it has none of that name.
+fn section<S: SectionSetting>(
+    document: &mut Table<'_>,
+    name: &'static str,
+) -> Result<SectionConfig<S>, DocumentError> {
+    match document.table(name)? {
+        Some(table) => SectionConfig::read(table),
+        None => Ok(SectionConfig::default()),
+    }
+}
+
 /// An identity that is not there, or cannot be chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoSuchIdentity {
@@ -352,7 +390,6 @@ certificate = "lab.pem"
 
 [push]
 identity = "hub"
-anything = [1, 2]
 "#;
 
     #[test]

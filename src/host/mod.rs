@@ -13,12 +13,18 @@ pub mod document;
 pub mod duration;
 pub mod endpoint;
 pub mod files;
+#[cfg(feature = "push")]
+pub mod key_template;
+#[cfg(feature = "push")]
+pub mod media_type;
 // It reads the token's file as other files of settings are read.
 #[cfg(feature = "file")]
 pub mod on_aws;
 // It verifies what it reads, with the backends' check.
 #[cfg(feature = "file")]
 pub mod pkix;
+#[cfg(feature = "push")]
+pub mod push_config;
 pub mod refresh;
 pub mod remedy;
 pub mod requester;
@@ -26,10 +32,13 @@ mod roots;
 pub mod rules;
 #[cfg(feature = "push")]
 pub mod s3;
+pub mod section;
 pub mod selector;
 pub mod serial;
 pub mod serve_config;
 pub mod session;
+#[cfg(feature = "push")]
+pub mod size;
 #[cfg(feature = "push")]
 pub mod spool;
 pub mod tls;

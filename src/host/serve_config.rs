@@ -1,9 +1,9 @@
 //! `[serve]` of `keystead.toml`.
 
 use std::string::String;
-use std::vec::Vec;
 
-use super::document::{DocumentError, Table};
+use super::config::Config;
+use super::section::{SectionConfig, SectionSetting};
 
 /// A setting of `keystead serve`. Each is a key of `[serve]`, a flag, and a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,60 +102,40 @@ impl ServeSetting {
     }
 }
 
+impl SectionSetting for ServeSetting {
+    const SETTINGS: &'static [Self] = &Self::ALL;
+
+    fn key(self) -> &'static str {
+        self.name()
+    }
+
+    fn flag_name(self) -> &'static str {
+        self.flag()
+    }
+
+    fn variable_name(self) -> String {
+        self.variable()
+    }
+
+    fn has_several(self) -> bool {
+        self.is_list()
+    }
+
+    fn is_name(self) -> bool {
+        self == Self::Identities
+    }
+
+    fn section(config: &Config) -> &ServeConfig {
+        config.serve()
+    }
+}
+
 /// What the file says in `[serve]`.
-#[derive(Debug, Default)]
-pub struct ServeConfig {
-    values: Vec<ServeValue>,
-}
-
-/// A setting as the file has it.
-#[derive(Debug)]
-pub struct ServeValue {
-    /// Which one.
-    pub setting: ServeSetting,
-    /// Its values; numbers and truth values as text.
-    pub texts: Vec<String>,
-    /// The line of its key.
-    pub line: usize,
-}
-
-impl ServeConfig {
-    /// Reads the section.
-    ///
-    /// # Errors
-    /// [`DocumentError`] if it holds an unknown key, or a value of the wrong type.
-    pub fn read(mut table: Table<'_>) -> Result<Self, DocumentError> {
-        let mut values = Vec::new();
-        for setting in ServeSetting::ALL {
-            let found = match setting.is_list() {
-                true => table.texts(setting.name())?,
-                false => {
-                    let found = table.text(setting.name())?;
-                    found.map(|(text, line)| (std::vec![text], line))
-                }
-            };
-            if let Some((texts, line)) = found {
-                values.push(ServeValue {
-                    setting,
-                    texts,
-                    line,
-                });
-            }
-        }
-        table.finish()?;
-        Ok(Self { values })
-    }
-
-    /// What it says of a setting.
-    pub fn value(&self, setting: ServeSetting) -> Option<&ServeValue> {
-        self.values.iter().find(|value| value.setting == setting)
-    }
-}
+pub type ServeConfig = SectionConfig<ServeSetting>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::config::Config;
     use std::string::ToString as _;
 
     fn config(text: &str) -> Config {

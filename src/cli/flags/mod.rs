@@ -22,14 +22,19 @@ pub use compatibility::{NO_TPM_KEY_PASSWORD, TPM_KEY_PASSWORD};
 pub use compatibility::{PKCS8_PASSWORD, refuse_unsupported};
 pub use plain::{Given, read};
 
-/// The flags that every signing command has, whatever it does with the signature.
+/// The flags that every signing command has, whatever it does with the signature. Arguments without a flag are
+/// taken as AWS's helper takes them.
 pub fn common(command: Command, settings: &[Setting]) -> Command {
+    signing(command, settings).arg(extra())
+}
+
+/// The same for a command with arguments of its own.
+pub fn signing(command: Command, settings: &[Setting]) -> Command {
     command
         .args(GENERAL.iter().map(General::arg))
         .args(settings.iter().copied().map(setting_flag))
         .arg(error_format())
         .args(compatibility::flags(settings))
-        .arg(extra())
 }
 
 /// A flag that is no setting.

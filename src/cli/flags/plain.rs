@@ -29,7 +29,8 @@ impl Given for ArgMatches {
     }
 
     fn has_extra(&self) -> bool {
-        self.contains_id(EXTRA)
+        // A command with arguments of its own does not have it.
+        self.try_contains_id(EXTRA).unwrap_or_default()
     }
 }
 

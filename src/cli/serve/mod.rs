@@ -1,17 +1,14 @@
 //! `keystead serve`: credentials where programs look for them on this machine.
 
-mod accounts;
+pub mod accounts;
 mod doors;
 mod exports;
 mod flags;
 mod handed;
 mod plan;
 mod run;
-mod settings;
 mod tls;
 mod token_file;
-
-pub use settings::Settings;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -13,11 +13,11 @@ use clap::ArgMatches;
 use super::accounts;
 use super::flags::PORT;
 use super::handed::Handed;
-use super::settings::Settings;
 use super::token_file::{self, TokenFile};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::flags;
+use crate::cli::settings::Settings;
 use crate::host::serve_config::ServeSetting;
 use crate::output::serve;
 

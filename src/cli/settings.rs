@@ -1,4 +1,4 @@
-//! Where a setting of `keystead serve` comes from: flags over environment over `[serve]` of
+//! Where a setting of a command comes from: flags over environment over the command's section of
 //! `keystead.toml`, as with those of an identity.
 
 use core::fmt;
@@ -10,14 +10,14 @@ use std::{format, vec};
 
 use clap::ArgMatches;
 
+use super::context::Context;
+use super::error::CliError;
+use super::plan::REQUIRED;
+use super::sources::{Origin, Sources};
+use super::{flags, place};
 use crate::backend::secret::Environment;
-use crate::cli::context::Context;
-use crate::cli::error::CliError;
-use crate::cli::plan::REQUIRED;
-use crate::cli::sources::{Origin, Sources};
-use crate::cli::{flags, place};
 use crate::host::config::Config;
-use crate::host::serve_config::ServeSetting;
+use crate::host::section::SectionSetting;
 
 /// All sources of them.
 pub struct Settings<'a> {
@@ -35,7 +35,7 @@ pub struct Given {
 }
 
 impl<'a> Settings<'a> {
-    /// Reads the file, if what is served is not complete without it.
+    /// Reads the file, if an identity is not complete without it.
     ///
     /// # Errors
     /// [`CliError`] if a file was asked for and is not there, or is wrong.
@@ -44,6 +44,18 @@ impl<'a> Settings<'a> {
             flags,
             environment: context.environment,
             file: Sources::new(flags, context).document(&REQUIRED)?,
+        })
+    }
+
+    /// Reads the file, if there is one: for commands that say more than an identity does.
+    ///
+    /// # Errors
+    /// [`CliError`] if a file was asked for and is not there, or is wrong.
+    pub fn with_file(flags: &'a ArgMatches, context: &Context<'a>) -> Result<Self, CliError> {
+        Ok(Self {
+            flags,
+            environment: context.environment,
+            file: Sources::new(flags, context).any_document()?,
         })
     }
 
@@ -56,7 +68,7 @@ impl<'a> Settings<'a> {
     }
 
     /// What a setting is, if anyone says so.
-    pub fn get(&self, setting: ServeSetting) -> Option<Given> {
+    pub fn get<S: SectionSetting>(&self, setting: S) -> Option<Given> {
         let given = |values: Vec<OsString>, origin| {
             let values: Vec<_> = values
                 .into_iter()
@@ -64,13 +76,13 @@ impl<'a> Settings<'a> {
                 .collect();
             (!values.is_empty()).then_some(Given { values, origin })
         };
-        let flag = setting.flag();
+        let flag = setting.flag_name();
         let values = self.flags.try_get_many::<OsString>(flag).ok().flatten();
         let values = values.map(|values| values.cloned().collect());
         if let Some(found) = values.and_then(|values| given(values, Origin::Flag(flag))) {
             return Some(found);
         }
-        let variable = setting.variable();
+        let variable = setting.variable_name();
         let values = self
             .environment
             .var(&variable)
@@ -79,7 +91,7 @@ impl<'a> Settings<'a> {
             return Some(found);
         }
         let (path, config) = self.file.as_ref()?;
-        let value = config.serve().value(setting)?;
+        let value = S::section(config).value(setting)?;
         let values = value.texts.iter().map(OsString::from).collect();
         let origin = Origin::File {
             path: path.clone(),
@@ -92,7 +104,7 @@ impl<'a> Settings<'a> {
     ///
     /// # Errors
     /// [`CliError`] if it is neither.
-    pub fn switch(&self, setting: ServeSetting) -> Result<bool, CliError> {
+    pub fn switch<S: SectionSetting>(&self, setting: S) -> Result<bool, CliError> {
         let given = self.parsed(setting, |text| {
             flags::parse_switch(OsStr::new(text)).ok_or("this is neither true nor false")
         })?;
@@ -100,7 +112,7 @@ impl<'a> Settings<'a> {
     }
 
     /// A setting that is a path; one in a file is relative to the file's folder.
-    pub fn path(&self, setting: ServeSetting) -> Option<PathBuf> {
+    pub fn path<S: SectionSetting>(&self, setting: S) -> Option<PathBuf> {
         let given = self.get(setting)?;
         let path = PathBuf::from(given.values.last()?);
         Some(match &given.origin {
@@ -113,9 +125,9 @@ impl<'a> Settings<'a> {
     ///
     /// # Errors
     /// [`CliError`] with what `parse` says.
-    pub fn parsed<T, E: fmt::Display>(
+    pub fn parsed<S: SectionSetting, T, E: fmt::Display>(
         &self,
-        setting: ServeSetting,
+        setting: S,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Result<Option<T>, CliError> {
         Ok(self.all(setting, parse)?.pop())
@@ -125,9 +137,9 @@ impl<'a> Settings<'a> {
     ///
     /// # Errors
     /// [`CliError`] with what `parse` says.
-    pub fn all<T, E: fmt::Display>(
+    pub fn all<S: SectionSetting, T, E: fmt::Display>(
         &self,
-        setting: ServeSetting,
+        setting: S,
         parse: impl Fn(&str) -> Result<T, E>,
     ) -> Result<Vec<T>, CliError> {
         let Some(given) = self.get(setting) else {
@@ -162,9 +174,9 @@ impl Given {
 }
 
 /// A variable has a list's values with commas between them.
-fn split(setting: ServeSetting, value: &OsStr) -> Vec<OsString> {
+fn split<S: SectionSetting>(setting: S, value: &OsStr) -> Vec<OsString> {
     match value.to_str() {
-        Some(text) if setting.is_list() && setting != ServeSetting::Identities => text
+        Some(text) if setting.has_several() && !setting.is_name() => text
             .split(',')
             .map(|part| part.trim().to_string().into())
             .collect(),

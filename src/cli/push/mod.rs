@@ -1,0 +1,8 @@
+//! `keystead push`, and what it shares with `keystead spool`.
+
+pub mod attributes;
+pub mod flags;
+pub mod place;
+pub mod plan;
+pub mod target;
+pub mod transfer;

@@ -1,0 +1,104 @@
+//! Where the spool is, and how much it takes.
+
+use std::format;
+use std::path::{Path, PathBuf};
+use std::string::String;
+
+use crate::backend::secret::Environment;
+use crate::cli::error::CliError;
+use crate::cli::serve::accounts;
+use crate::cli::settings::Settings;
+use crate::host::push_config::SpoolSetting;
+use crate::host::size;
+
+/// The spool of the system.
+const SYSTEM: &str = "/var/lib/keystead/spool";
+
+/// What happens at the quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// What is new is refused.
+    Reject,
+    /// What has waited longest is dropped.
+    DropOldest,
+}
+
+/// Where the spool is, and how much it takes. What nobody says is the spool's own default.
+#[derive(Debug, Clone)]
+pub struct SpoolPlan {
+    /// The folder.
+    pub dir: PathBuf,
+    /// Bytes at most.
+    pub max_size: Option<u64>,
+    /// Entries at most.
+    pub max_entries: Option<u64>,
+    /// What happens at the quota.
+    pub when_full: WhenFull,
+    /// Bytes of the disk that stay free.
+    pub reserve: Option<u64>,
+    /// Whose members may add.
+    pub group: Option<u32>,
+}
+
+impl SpoolPlan {
+    /// Checks what the settings say.
+    ///
+    /// # Errors
+    /// [`CliError`], a usage error naming where the value comes from.
+    pub fn new(settings: &Settings<'_>, environment: &dyn Environment) -> Result<Self, CliError> {
+        let when_full = settings.parsed(SpoolSetting::WhenFull, |text| match text {
+            "reject" => Ok(WhenFull::Reject),
+            "drop-oldest" => Ok(WhenFull::DropOldest),
+            _ => Err("a full spool is to reject or to drop-oldest"),
+        })?;
+        Ok(Self {
+            dir: match settings.path(SpoolSetting::Dir) {
+                Some(dir) => dir,
+                None => usual(environment)?,
+            },
+            max_size: settings.parsed(SpoolSetting::MaxSize, at_least_one)?,
+            max_entries: settings.parsed(SpoolSetting::MaxEntries, entries)?,
+            when_full: when_full.unwrap_or(WhenFull::Reject),
+            reserve: settings.parsed(SpoolSetting::Reserve, size::parse)?,
+            group: settings.parsed(SpoolSetting::Group, accounts::group)?,
+        })
+    }
+}
+
+/// The system's, if there is one or this is root; else the user's own.
+fn usual(environment: &dyn Environment) -> Result<PathBuf, CliError> {
+    let system = Path::new(SYSTEM);
+    if system.is_dir() || rustix::process::geteuid().is_root() {
+        return Ok(system.into());
+    }
+    of_user(environment).ok_or_else(|| {
+        CliError::usage(
+            format!("there is no {SYSTEM}, and neither XDG_STATE_HOME nor HOME is set"),
+            "--spool DIR names a folder for the spool",
+        )
+    })
+}
+
+fn of_user(environment: &dyn Environment) -> Option<PathBuf> {
+    let folder = |name, below: &str| {
+        let folder = PathBuf::from(environment.var(name)?);
+        folder.is_absolute().then(|| folder.join(below))
+    };
+    folder("XDG_STATE_HOME", "keystead/spool")
+        .or_else(|| folder("HOME", ".local/state/keystead/spool"))
+}
+
+fn at_least_one(text: &str) -> Result<u64, String> {
+    match size::parse(text) {
+        Ok(0) => Err("a spool that takes nothing is none".into()),
+        Ok(size) => Ok(size),
+        Err(error) => Err(format!("{error}")),
+    }
+}
+
+fn entries(text: &str) -> Result<u64, &'static str> {
+    match text.parse() {
+        Ok(number @ 1..) => Ok(number),
+        _ => Err("the number of entries is 1 or more"),
+    }
+}
