@@ -37,7 +37,7 @@ fn every_field() {
         ("{date}/{cn}-{serial}", "2026-11-15/hub-17-0a1b"),
         (
             "{date:%F %T %y %j %s %%}",
-            "2026-11-15 03:24:06 26 319 1794715446 %",
+            "2026-11-15 04:04:06 26 319 1794715446 %",
         ),
         ("{path}", "var/data/log.json"),
         ("{{{name}}}", "{log.json}"),
@@ -57,7 +57,15 @@ fn folders_keep_their_shape() {
     assert_eq!(made("x/", &source).unwrap(), "x/2026/a.csv");
     assert_eq!(made("x/{name}", &source).unwrap(), "x/a.csv");
     let prefix = |text| KeyTemplate::parse(text).unwrap().into_prefix();
-    assert_eq!(prefix("x"), KeyTemplate::parse("x/").unwrap().into_prefix());
+    let facts = Facts {
+        hostname: "hub",
+        time: NOW,
+        certificate: None,
+    };
+    for template in ["x", "x/"] {
+        let key = prefix(template).key(&facts, &source);
+        assert_eq!(key.as_deref(), Ok("x/2026/a.csv"), "{template}");
+    }
     assert_eq!(prefix("x/{name}"), KeyTemplate::parse("x/{name}").unwrap());
     assert_eq!(prefix(""), KeyTemplate::parse("").unwrap());
 }
