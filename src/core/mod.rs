@@ -4,6 +4,7 @@ pub mod create_session;
 pub mod http;
 pub mod identity;
 pub mod key;
+pub mod s3;
 pub mod sigv4;
 pub mod text;
 pub mod time;

@@ -77,12 +77,17 @@ impl HostClock {
     /// # Errors
     /// [`Unbelievable`] if that time is before the floor or long after the build.
     pub fn correct(&self, service: UnixTime) -> Result<(), Unbelievable> {
-        if service < self.floor() || !is_believable(service) {
+        if !self.believes(service) {
             return Err(Unbelievable);
         }
         let offset = service.since((self.system)());
         self.offset.store(offset, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Whether `service` can be the time: not before the floor, not long after the build.
+    pub fn believes(&self, service: UnixTime) -> bool {
+        service >= self.floor() && is_believable(service)
     }
 
     fn corrected(&self) -> UnixTime {

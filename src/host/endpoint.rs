@@ -112,6 +112,11 @@ impl Partition {
             .find(|partition| region.starts_with(partition.region_prefix))
             .unwrap_or(commercial)
     }
+
+    /// What the names of its hosts end with.
+    pub fn dns_suffix(&self) -> &'static str {
+        self.dns_suffix
+    }
 }
 
 /// Which of a region's endpoints.

@@ -150,7 +150,14 @@ fn other(error: impl core::error::Error + Send + Sync + 'static) -> ureq::Error 
     ureq::Error::Other(Box::new(error))
 }
 
-fn client_config(trust: &Trust, clock: Arc<HostClock>) -> Result<ClientConfig, TlsError> {
+/// How TLS connections are made.
+///
+/// # Errors
+/// [`TlsError`] if the roots cannot be read.
+pub(super) fn client_config(
+    trust: &Trust,
+    clock: Arc<HostClock>,
+) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_details(provider.clone(), Arc::new(At(clock)))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])

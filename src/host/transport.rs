@@ -53,6 +53,19 @@ impl Default for TransportOptions {
     }
 }
 
+impl TransportOptions {
+    /// The proxy.
+    pub(super) fn proxy(&self) -> Result<Option<Proxy>, HttpError> {
+        // The URL may hold a password: the error does not repeat it.
+        let cannot_be_used = |_| {
+            let why = "the proxy's URL cannot be used; write http://HOST:PORT";
+            HttpError::Proxy(why.to_string())
+        };
+        let proxy = self.proxy.as_deref().map(Proxy::new).transpose();
+        proxy.map_err(cannot_be_used)
+    }
+}
+
 /// A transport to one endpoint.
 #[derive(Debug)]
 pub struct HttpTransport {
@@ -83,15 +96,7 @@ impl HttpTransport {
         clock: Arc<HostClock>,
     ) -> Result<Self, HttpError> {
         let base = base.into();
-        let proxy = match &options.proxy {
-            // The URL may hold a password: the error does not repeat it.
-            Some(url) => Some(Proxy::new(url).map_err(|_| {
-                HttpError::Proxy(
-                    "the proxy's URL cannot be used; write http://HOST:PORT".to_string(),
-                )
-            })?),
-            None => None,
-        };
+        let proxy = options.proxy()?;
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -205,7 +210,7 @@ pub enum HttpError {
 }
 
 impl HttpError {
-    fn of_io(error: io::Error) -> Self {
+    pub(super) fn of_io(error: io::Error) -> Self {
         // rustls and ureq wrap their errors in those of io.
         match error.downcast::<UreqError>() {
             Ok(error) => error.into(),

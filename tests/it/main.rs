@@ -25,6 +25,7 @@ mod http_stream;
 mod keys;
 mod ml_dsa_chain;
 mod refresh;
+mod s3;
 mod sandbox;
 mod session;
 mod sigv4_vectors;

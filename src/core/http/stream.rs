@@ -55,14 +55,10 @@ impl<'b, S: Read + Write> StreamTransport<'b, S> {
     }
 
     fn send(&mut self, request: &Request<'_>) -> Result<(), StreamError> {
-        let mut out = HeadWriter {
-            stream: &mut self.stream,
-            piece: [0; PIECE],
-            len: 0,
-            error: None,
-        };
         let length = body_length(&request.body)?;
-        let written = write_head(&mut out, request, length).and_then(|()| match &request.body {
+        let mut out = HeadWriter::new(&mut self.stream);
+        let head = write_head(&mut out, request, length, false);
+        let written = head.and_then(|()| match &request.body {
             Body::Bytes(_) => Ok(()),
             Body::Text(text) => write!(out, "{text}"),
         });
@@ -71,6 +67,77 @@ impl<'b, S: Read + Write> StreamTransport<'b, S> {
             self.stream.write_all(bytes).map_err(StreamError::io)?;
         }
         self.stream.flush().map_err(StreamError::io)
+    }
+
+    /// Writes the head of `request` alone, for a body of `length` bytes that the caller sends by
+    /// [`stream`](Self::stream). With `expect` it asks to be told to go on first (RFC 9110 section 10.1.1).
+    ///
+    /// # Errors
+    /// [`StreamError`]; the stream is of no use then.
+    pub fn send_head(
+        &mut self,
+        request: &Request<'_>,
+        length: u64,
+        expect: bool,
+    ) -> Result<(), StreamError> {
+        self.open = false;
+        let mut out = HeadWriter::new(&mut self.stream);
+        let written = write_head(&mut out, request, length, expect);
+        out.finish(written)
+    }
+
+    /// The stream itself, to send a body.
+    pub fn stream(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    /// After [`send_head`](Self::send_head): waits to be told to go on. `false` if the whole answer came instead, and
+    /// `answer` has seen it: the body is not wanted any more, and the stream of no further use.
+    ///
+    /// # Errors
+    /// [`StreamError`].
+    pub fn await_continue(
+        &mut self,
+        method: &str,
+        answer: &mut dyn Answer,
+    ) -> Result<bool, StreamError> {
+        for _ in 0..MAX_INTERIM {
+            let head = self.read_head(answer)?;
+            if !head.is_interim() {
+                let outcome = self.read_body(head, method, answer);
+                self.open = false;
+                self.wipe(outcome.is_err());
+                return outcome.map(|()| false);
+            }
+            if head.status == 100 {
+                return Ok(true);
+            }
+        }
+        Err(StreamError::NotHttp)
+    }
+
+    /// After head and body: reads the answer.
+    ///
+    /// # Errors
+    /// [`StreamError`].
+    pub fn finish(&mut self, method: &str, answer: &mut dyn Answer) -> Result<(), StreamError> {
+        let outcome = self.receive(method, answer);
+        self.wipe(outcome.is_err());
+        outcome
+    }
+
+    /// Whether bytes came that belong to no answer that was asked for.
+    pub fn has_unread(&self) -> bool {
+        self.start < self.end
+    }
+
+    fn wipe(&mut self, failed: bool) {
+        let used = if failed {
+            self.buffer.len()
+        } else {
+            self.start
+        };
+        self.buffer[..used].zeroize();
     }
 
     /// The next bytes of the stream, into the free end of the buffer.
@@ -131,6 +198,15 @@ impl<'b, S: Read + Write> StreamTransport<'b, S> {
         if head.is_interim() {
             return Err(StreamError::NotHttp);
         }
+        self.read_body(head, method, answer)
+    }
+
+    fn read_body(
+        &mut self,
+        head: Head,
+        method: &str,
+        answer: &mut dyn Answer,
+    ) -> Result<(), StreamError> {
         let reusable = match head.framing(method) {
             Framing::Length(length) => self.read_length(length, answer).map(|()| true),
             Framing::Chunked => self.read_chunks(answer).map(|()| true),
@@ -237,10 +313,7 @@ impl<S: Read + Write> Transport for StreamTransport<'_, S> {
         let outcome = self
             .send(request)
             .and_then(|()| self.receive(request.method, answer));
-        self.buffer[..self.start].zeroize();
-        if outcome.is_err() {
-            self.buffer.zeroize();
-        }
+        self.wipe(outcome.is_err());
         outcome
     }
 }
@@ -344,6 +417,7 @@ fn write_head<S: Write>(
     out: &mut HeadWriter<'_, S>,
     request: &Request<'_>,
     length: u64,
+    expect: bool,
 ) -> fmt::Result {
     write!(
         Checked(out),
@@ -355,6 +429,9 @@ fn write_head<S: Write>(
     for header in request.headers {
         write!(Checked(out), "{}: {}", header.name, header.value)?;
         out.write_str("\r\n")?;
+    }
+    if expect {
+        out.write_str("expect: 100-continue\r\n")?;
     }
     write!(out, "content-length: {length}\r\n\r\n")
 }
@@ -370,7 +447,16 @@ struct HeadWriter<'s, S> {
     error: Option<StreamError>,
 }
 
-impl<S: Write> HeadWriter<'_, S> {
+impl<'s, S: Write> HeadWriter<'s, S> {
+    fn new(stream: &'s mut S) -> Self {
+        Self {
+            stream,
+            piece: [0; PIECE],
+            len: 0,
+            error: None,
+        }
+    }
+
     fn flush_piece(&mut self) -> fmt::Result {
         let len = core::mem::take(&mut self.len);
         self.stream.write_all(&self.piece[..len]).map_err(|error| {

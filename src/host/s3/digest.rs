@@ -317,7 +317,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parts_combine(content in proptest::collection::vec(any::<u8>(), 0..3000), cut in 0usize..3000) {
+        fn parts_combine(content in proptest::collection::vec(any::<u8>(), 0..300), cut in 0usize..300) {
             let (first, second) = content.split_at(cut.min(content.len()));
             let crc = |bytes: &[u8]| Digests::of(bytes).crc64nvme;
             let combined = Crc64Nvme::combine(crc(first), crc(second), second.len() as u64);
@@ -325,7 +325,8 @@ mod tests {
         }
 
         #[test]
-        fn pieces_do_not_matter(content in proptest::collection::vec(any::<u8>(), 0..40_000), piece in 1usize..20_000) {
+        fn pieces_do_not_matter(seed: u8, length in 0usize..40_000, piece in 1usize..20_000) {
+            let content: std::vec::Vec<u8> = (0..length).map(|at| seed ^ (at / 7) as u8).collect();
             let mut digester = Digester::new();
             content.chunks(piece).for_each(|piece| digester.update(piece));
             prop_assert_eq!(digester.finish(), Digests::of(&content));

@@ -5,13 +5,24 @@
 //! on a schedule.
 
 mod attributes;
+mod bucket;
+mod classify;
+mod client;
+mod clock;
 mod content;
 mod digest;
+mod documents;
 mod error;
+mod headers;
 mod resume;
+mod socket;
 mod store;
+mod wire;
 
 pub use attributes::{Attributes, Encryption};
+pub use bucket::{Bucket, BucketError, Place, Style};
+pub use client::Client;
+pub use clock::S3Clock;
 pub use content::Content;
 pub use digest::{Checksum, ChecksumAlgorithm, Crc64Nvme, Digester, Digests, Md5};
 pub use error::{FaultKind, S3Error};

@@ -1,0 +1,234 @@
+//! The XML documents of the operations.
+
+use std::format;
+use std::string::{String, ToString as _};
+use std::vec::Vec;
+
+use super::digest::{Checksum, ChecksumAlgorithm};
+use super::store::Part;
+use crate::core::s3::{Token, XmlError, XmlReader};
+
+/// `<Error>`.
+#[derive(Debug, Default)]
+pub(super) struct ErrorDocument {
+    pub(super) code: String,
+    pub(super) message: String,
+    pub(super) request_id: Option<String>,
+    /// Where the bucket is.
+    pub(super) region: Option<String>,
+}
+
+/// What is kept of a text in an answer.
+const MAX_TEXT: usize = 1024;
+
+impl ErrorDocument {
+    /// Reads the document; `None` if it is another one, or none.
+    pub(super) fn read(body: &[u8]) -> Option<Self> {
+        let mut reader = XmlReader::new(body).ok()?;
+        if reader.next_token() != Ok(Some(Token::Start("Error"))) {
+            return None;
+        }
+        let mut this = Self::default();
+        // What comes before something that cannot be read still counts.
+        while let Ok(Some(token)) = reader.next_token() {
+            let Token::Start(name) = token else { continue };
+            let Ok(text) = reader.text() else { break };
+            let text = unescaped(text);
+            match name {
+                "Code" => this.code = text,
+                "Message" => this.message = text,
+                "RequestId" => this.request_id = Some(text),
+                "Region" => this.region = Some(text),
+                _ => {}
+            }
+        }
+        Some(this)
+    }
+}
+
+/// Characters that are resolved; of a long text, the beginning.
+fn unescaped(text: &str) -> String {
+    XmlReader::unescape(text.trim()).take(MAX_TEXT).collect()
+}
+
+/// `InitiateMultipartUploadResult`: the upload's id.
+///
+/// # Errors
+/// A sentence, if there is none.
+pub(super) fn upload_id(body: &[u8]) -> Result<String, &'static str> {
+    let mut found = String::new();
+    children(body, "InitiateMultipartUploadResult", |name, reader| {
+        if name == "UploadId" {
+            found = XmlReader::unescape(reader.text()?.trim()).collect();
+        }
+        Ok(())
+    })?;
+    if found.is_empty() {
+        return Err("it names no upload");
+    }
+    if found.len() > MAX_TEXT {
+        return Err("its name of the upload is too long");
+    }
+    Ok(found)
+}
+
+/// `CompleteMultipartUploadResult`.
+#[derive(Debug, Default)]
+pub(super) struct CompleteResult {
+    pub(super) etag: String,
+    pub(super) checksum: Option<Checksum>,
+}
+
+impl CompleteResult {
+    /// # Errors
+    /// A sentence, if this is another document.
+    pub(super) fn read(body: &[u8]) -> Result<Self, &'static str> {
+        let mut this = Self::default();
+        children(body, "CompleteMultipartUploadResult", |name, reader| {
+            match name {
+                "ETag" => this.etag = etag(reader.text()?),
+                "ChecksumCRC64NVME" => {
+                    this.checksum = checksum(ChecksumAlgorithm::Crc64Nvme, reader.text()?);
+                }
+                "ChecksumSHA256" if this.checksum.is_none() => {
+                    this.checksum = checksum(ChecksumAlgorithm::Sha256, reader.text()?);
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(this)
+    }
+}
+
+/// A page of `ListPartsResult`.
+#[derive(Debug, Default)]
+pub(super) struct PartsPage {
+    pub(super) parts: Vec<Part>,
+    /// The number that the next page begins after, if there is one.
+    pub(super) next: Option<u32>,
+}
+
+impl PartsPage {
+    /// # Errors
+    /// A sentence, if this is another document.
+    pub(super) fn read(body: &[u8]) -> Result<Self, &'static str> {
+        let mut this = Self::default();
+        let mut truncated = false;
+        let mut next = None;
+        children(body, "ListPartsResult", |name, reader| {
+            match name {
+                "IsTruncated" => truncated = reader.text()?.trim() == "true",
+                "NextPartNumberMarker" => next = reader.text()?.trim().parse().ok(),
+                "Part" => this.parts.push(part(reader)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        if truncated {
+            this.next = next.or_else(|| this.parts.last().map(|part| part.number));
+        }
+        Ok(this)
+    }
+}
+
+fn part(reader: &mut XmlReader<'_>) -> Result<Part, XmlError> {
+    let outside = reader.depth() - 1;
+    let mut part = Part {
+        number: 0,
+        etag: String::new(),
+        length: 0,
+        checksum: None,
+    };
+    while reader.depth() > outside {
+        let Some(Token::Start(name)) = reader.next_token()? else {
+            continue;
+        };
+        let name = name.to_string();
+        let text = reader.text()?;
+        match name.as_str() {
+            "PartNumber" => part.number = text.trim().parse().map_err(|_| XmlError)?,
+            "Size" => part.length = text.trim().parse().map_err(|_| XmlError)?,
+            "ETag" => part.etag = etag(text),
+            "ChecksumCRC64NVME" => part.checksum = checksum(ChecksumAlgorithm::Crc64Nvme, text),
+            "ChecksumSHA256" if part.checksum.is_none() => {
+                part.checksum = checksum(ChecksumAlgorithm::Sha256, text);
+            }
+            _ => {}
+        }
+    }
+    Ok(part)
+}
+
+/// Shows each element right below the document's `root`, whatever namespace they are in.
+fn children(
+    body: &[u8],
+    root: &str,
+    mut visit: impl FnMut(&str, &mut XmlReader<'_>) -> Result<(), XmlError>,
+) -> Result<(), &'static str> {
+    let not_xml = |XmlError| "it is not the XML document that it should be";
+    let mut reader = XmlReader::new(body).map_err(not_xml)?;
+    match reader.next_token().map_err(not_xml)? {
+        Some(Token::Start(name)) if name == root => {}
+        None => return Err("it is empty"),
+        _ => return Err("it is another document"),
+    }
+    while reader.depth() > 0 {
+        match reader.next_token().map_err(not_xml)? {
+            Some(Token::Start(name)) => {
+                visit(name, &mut reader).map_err(not_xml)?;
+                // What was not looked at is passed over.
+                while reader.depth() > 1 {
+                    reader.next_token().map_err(not_xml)?;
+                }
+            }
+            Some(_) => {}
+            None => return Err("it ends too early"),
+        }
+    }
+    Ok(())
+}
+
+/// With its quotes, which some servers leave out.
+fn etag(text: &str) -> String {
+    let text = unescaped(text);
+    if text.is_empty() || text.starts_with('"') {
+        text
+    } else {
+        format!("\"{text}\"")
+    }
+}
+
+fn checksum(algorithm: ChecksumAlgorithm, text: &str) -> Option<Checksum> {
+    Checksum::parse(algorithm, text.trim())
+}
+
+/// The body of `CompleteMultipartUpload`.
+pub(super) fn complete(parts: &[Part]) -> Vec<u8> {
+    let mut body =
+        String::from("<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+    for part in parts {
+        body.push_str("<Part>");
+        if let Some(checksum) = &part.checksum {
+            let element = checksum.algorithm().element();
+            body += &format!("<{element}>{checksum}</{element}>");
+        }
+        body.push_str("<ETag>");
+        escape(&part.etag, &mut body);
+        body += &format!("</ETag><PartNumber>{}</PartNumber></Part>", part.number);
+    }
+    body.push_str("</CompleteMultipartUpload>");
+    body.into_bytes()
+}
+
+fn escape(text: &str, out: &mut String) {
+    for character in text.chars() {
+        match character {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            character => out.push(character),
+        }
+    }
+}
