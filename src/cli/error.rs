@@ -22,6 +22,8 @@ pub enum Exit {
     Network = 5,
     /// The service refused.
     Refused = 6,
+    /// There is no room for it.
+    Full = 7,
     /// The command that was to be run is not one that can be, as shells say so.
     NotExecutable = 126,
     /// The command that was to be run is not there, as shells say so.
@@ -38,6 +40,7 @@ impl Exit {
             Self::Pin => "pin",
             Self::Network => "network",
             Self::Refused => "refused",
+            Self::Full => "full",
             Self::NotExecutable => "not-executable",
             Self::NotFound => "not-found",
         }

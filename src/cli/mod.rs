@@ -41,7 +41,6 @@ mod sign_string;
 #[cfg(any(feature = "pkcs11", feature = "tpm"))]
 mod signer_process;
 mod sources;
-#[expect(dead_code, reason = "the commands that use the rest of it follow")]
 mod spool;
 mod subject_key;
 #[cfg(feature = "pkcs11")]
@@ -98,6 +97,11 @@ const SUBCOMMANDS: &[Subcommand] = &[
         name: "update",
         about: update::ABOUT,
         run: update::run,
+    },
+    Subcommand {
+        name: "spool",
+        about: spool::ABOUT,
+        run: spool::run,
     },
     Subcommand {
         name: "sign-string",

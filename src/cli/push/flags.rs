@@ -135,8 +135,11 @@ fn describe_spool(setting: SpoolSetting) -> Description {
             "Where the spool is [default: /var/lib/keystead/spool if it is there or for root, else \
              keystead/spool in $XDG_STATE_HOME]",
         ),
-        SpoolSetting::MaxSize => of("SIZE", "How many bytes it takes at most [default: 1GiB]"),
-        SpoolSetting::MaxEntries => of("N", "How many entries it takes at most [default: 100000]"),
+        SpoolSetting::MaxSize => of(
+            "SIZE",
+            "How many bytes it takes at most, such as 2GiB [default: what the disk has]",
+        ),
+        SpoolSetting::MaxEntries => of("N", "How many entries it takes at most"),
         SpoolSetting::WhenFull => of(
             "WHAT",
             "What happens at the quota: `reject` what is new, or `drop-oldest` [default: reject]",

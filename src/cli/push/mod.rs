@@ -2,6 +2,8 @@
 
 pub mod attributes;
 pub mod flags;
+pub mod inputs;
+pub mod moment;
 pub mod place;
 pub mod plan;
 pub mod target;

@@ -7,10 +7,12 @@ use std::string::String;
 use crate::cli::error::CliError;
 use crate::cli::settings::Settings;
 use crate::host::push_config::PushSetting;
+use crate::host::s3::ChecksumAlgorithm;
 use crate::host::size::{self, Bytes};
+use crate::output::push::{Confirm, MAX_PART, MIN_PART, UploadOptions};
 
-/// What S3 takes for all parts but the last (S3 User Guide, "Amazon S3 multipart upload limits").
-const PART_SIZES: RangeInclusive<u64> = 5 << 20..=5 << 30;
+/// What S3 takes for all parts but the last.
+const PART_SIZES: RangeInclusive<u64> = MIN_PART..=MAX_PART;
 
 /// Uploads at once, if nobody says anything.
 const DEFAULT_CONCURRENCY: usize = 4;
@@ -18,33 +20,11 @@ const DEFAULT_CONCURRENCY: usize = 4;
 /// Each is a thread with a connection of its own.
 const MAX_CONCURRENCY: usize = 64;
 
-/// Which checksum is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChecksumPlan {
-    /// CRC-64/NVME.
-    Crc64Nvme,
-    /// SHA-256.
-    Sha256,
-}
-
-/// What confirms an upload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConfirmPlan {
-    /// The checksum.
-    Checksum,
-    /// A 200.
-    Status,
-}
-
 /// How uploads go.
 #[derive(Debug, Clone)]
 pub struct TransferPlan {
-    /// Which checksum is sent.
-    pub checksum: ChecksumPlan,
-    /// What confirms an upload.
-    pub confirm: ConfirmPlan,
-    /// How large parts are, if anybody says so.
-    pub part_size: Option<u64>,
+    /// Part size, checksum, and what confirms an upload.
+    pub options: UploadOptions,
     /// How many uploads there are at once.
     pub concurrency: usize,
     /// How many bytes go out each second at most.
@@ -58,19 +38,24 @@ impl TransferPlan {
     /// [`CliError`], a usage error naming where the value comes from.
     pub fn new(settings: &Settings<'_>) -> Result<Self, CliError> {
         let checksum = settings.parsed(PushSetting::Checksum, |text| match text {
-            "crc64nvme" => Ok(ChecksumPlan::Crc64Nvme),
-            "sha256" => Ok(ChecksumPlan::Sha256),
+            "crc64nvme" => Ok(ChecksumAlgorithm::Crc64Nvme),
+            "sha256" => Ok(ChecksumAlgorithm::Sha256),
             _ => Err("the checksum is crc64nvme or sha256"),
         })?;
         let confirm = settings.parsed(PushSetting::Confirm, |text| match text {
-            "checksum" => Ok(ConfirmPlan::Checksum),
-            "status" => Ok(ConfirmPlan::Status),
+            "checksum" => Ok(Confirm::Checksum),
+            "status" => Ok(Confirm::Status),
             _ => Err("what confirms an upload is its checksum or the status"),
         })?;
+        let default = UploadOptions::default();
+        let part_size = settings.parsed(PushSetting::PartSize, part_size)?;
         Ok(Self {
-            checksum: checksum.unwrap_or(ChecksumPlan::Crc64Nvme),
-            confirm: confirm.unwrap_or(ConfirmPlan::Checksum),
-            part_size: settings.parsed(PushSetting::PartSize, part_size)?,
+            options: UploadOptions {
+                part_size: part_size.unwrap_or(default.part_size),
+                checksum: checksum.unwrap_or(default.checksum),
+                confirm: confirm.unwrap_or(default.confirm),
+                ..default
+            },
             concurrency: settings
                 .parsed(PushSetting::Concurrency, concurrency)?
                 .unwrap_or(DEFAULT_CONCURRENCY),

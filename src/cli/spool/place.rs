@@ -4,40 +4,25 @@ use std::format;
 use std::path::{Path, PathBuf};
 use std::string::String;
 
+use super::failure;
 use crate::backend::secret::Environment;
 use crate::cli::error::CliError;
 use crate::cli::serve::accounts;
 use crate::cli::settings::Settings;
 use crate::host::push_config::SpoolSetting;
 use crate::host::size;
+use crate::host::spool::{Options, Spool, WhenFull};
 
 /// The spool of the system.
 const SYSTEM: &str = "/var/lib/keystead/spool";
 
-/// What happens at the quota.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WhenFull {
-    /// What is new is refused.
-    Reject,
-    /// What has waited longest is dropped.
-    DropOldest,
-}
-
-/// Where the spool is, and how much it takes. What nobody says is the spool's own default.
+/// Where the spool is, and how much it takes.
 #[derive(Debug, Clone)]
 pub struct SpoolPlan {
     /// The folder.
     pub dir: PathBuf,
-    /// Bytes at most.
-    pub max_size: Option<u64>,
-    /// Entries at most.
-    pub max_entries: Option<u64>,
-    /// What happens at the quota.
-    pub when_full: WhenFull,
-    /// Bytes of the disk that stay free.
-    pub reserve: Option<u64>,
-    /// Whose members may add.
-    pub group: Option<u32>,
+    /// How it is opened.
+    pub options: Options,
 }
 
 impl SpoolPlan {
@@ -46,22 +31,34 @@ impl SpoolPlan {
     /// # Errors
     /// [`CliError`], a usage error naming where the value comes from.
     pub fn new(settings: &Settings<'_>, environment: &dyn Environment) -> Result<Self, CliError> {
+        let default = Options::default();
         let when_full = settings.parsed(SpoolSetting::WhenFull, |text| match text {
             "reject" => Ok(WhenFull::Reject),
             "drop-oldest" => Ok(WhenFull::DropOldest),
             _ => Err("a full spool is to reject or to drop-oldest"),
         })?;
+        let reserve = settings.parsed(SpoolSetting::Reserve, size::parse)?;
         Ok(Self {
             dir: match settings.path(SpoolSetting::Dir) {
                 Some(dir) => dir,
                 None => usual(environment)?,
             },
-            max_size: settings.parsed(SpoolSetting::MaxSize, at_least_one)?,
-            max_entries: settings.parsed(SpoolSetting::MaxEntries, entries)?,
-            when_full: when_full.unwrap_or(WhenFull::Reject),
-            reserve: settings.parsed(SpoolSetting::Reserve, size::parse)?,
-            group: settings.parsed(SpoolSetting::Group, accounts::group)?,
+            options: Options {
+                max_bytes: settings.parsed(SpoolSetting::MaxSize, at_least_one)?,
+                max_entries: settings.parsed(SpoolSetting::MaxEntries, entries)?,
+                when_full: when_full.unwrap_or(default.when_full),
+                reserve: reserve.unwrap_or(default.reserve),
+                group: settings.parsed(SpoolSetting::Group, accounts::group)?,
+            },
         })
+    }
+
+    /// Opens it, and makes what is missing.
+    ///
+    /// # Errors
+    /// [`CliError`], naming the folder.
+    pub fn open(&self) -> Result<Spool, CliError> {
+        Spool::open(&self.dir, self.options.clone()).map_err(|error| failure::of(&error, ""))
     }
 }
 

@@ -120,7 +120,7 @@ impl SpoolError {
                     "see `keystead spool status` for what keeps entries from being delivered; else raise \
                      the quota, or drop what is set aside (`keystead spool drop`)"
                 }
-                Full::TooLarge { .. } => "raise the quota (`max-bytes`), or add it in pieces",
+                Full::TooLarge { .. } => "raise the quota (`max-size`), or add it in pieces",
                 Full::Disk { .. } => {
                     "make room on the disk: see `df` and `keystead spool status`; entries are deleted \
                      when they are delivered"
