@@ -64,6 +64,14 @@ pub(super) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()>
     file.write_all_at(bytes, offset)
 }
 
+/// Has the content of the file written soon: a hint, which changes nothing of what is promised.
+pub(super) fn start_writing(file: &File) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = file;
+}
+
 /// Returns when the content of the file will outlast a loss of power: before it gets its name.
 pub(super) fn sync_file(file: &File) -> io::Result<()> {
     file.sync_all()

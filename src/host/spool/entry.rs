@@ -33,21 +33,26 @@ impl EntryId {
 
     /// Reads 32 digits, lower case; `None` if it is something else.
     pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.as_bytes();
-        if digits.len() != 32 {
-            return None;
-        }
-        let mut id = [0; 16];
-        for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
-            let digit = |digit: u8| match digit {
-                b'0'..=b'9' => Some(digit - b'0'),
-                b'a'..=b'f' => Some(digit - b'a' + 10),
-                _ => None,
-            };
-            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-        }
-        Some(Self(id))
+        unhex(text).map(Self)
     }
+}
+
+/// Digits, lower case, for that many bytes.
+fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != 2 * N {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let digit = |digit: u8| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        };
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(bytes)
 }
 
 /// 32 digits, lower case: the name of the entry's file.
@@ -75,6 +80,7 @@ pub struct Head {
     #[serde(default)]
     pub attributes: Attributes,
     /// Length and digests of the content.
+    #[serde(with = "digests")]
     pub digests: Digests,
     /// When it was accepted, by the machine's clock, which may be wrong.
     #[serde(with = "seconds")]
@@ -108,7 +114,47 @@ impl Content for Entry {
     }
 }
 
-pub(super) mod seconds {
+/// As people read them: hexadecimal.
+mod digests {
+    use std::borrow::Cow;
+    use std::string::ToString as _;
+
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::core::text::Hex;
+    use crate::host::s3::Digests;
+
+    #[derive(Serialize, Deserialize)]
+    struct Text<'a> {
+        length: u64,
+        sha256: Cow<'a, str>,
+        crc64nvme: Cow<'a, str>,
+    }
+
+    pub(super) fn serialize<S: Serializer>(digests: &Digests, to: S) -> Result<S::Ok, S::Error> {
+        let text = Text {
+            length: digests.length,
+            sha256: Hex(&digests.sha256).to_string().into(),
+            crc64nvme: Hex(&digests.crc64nvme.to_be_bytes()).to_string().into(),
+        };
+        text.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Digests, D::Error> {
+        let text = Text::deserialize(from)?;
+        let bad = || D::Error::custom("a digest is no hexadecimal number of its length");
+        Ok(Digests {
+            length: text.length,
+            sha256: super::unhex(&text.sha256).ok_or_else(bad)?,
+            crc64nvme: super::unhex(&text.crc64nvme)
+                .map(u64::from_be_bytes)
+                .ok_or_else(bad)?,
+        })
+    }
+}
+
+pub(crate) mod seconds {
     use serde::{Deserialize as _, Deserializer, Serializer};
 
     use crate::core::time::UnixTime;

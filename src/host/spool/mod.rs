@@ -8,7 +8,6 @@
 //! when it is killed, the next one that opens the spool removes.
 
 mod aside;
-mod digest;
 mod disk;
 mod entry;
 mod error;

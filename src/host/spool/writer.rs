@@ -1,13 +1,15 @@
 //! How entries are accepted.
 
+use core::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::panic::resume_unwind;
 use std::string::{String, ToString as _};
+use std::thread;
 use std::vec::Vec;
 
 use rustix::fs::OFlags;
 
-use super::digest::Digester;
 use super::disk;
 use super::entry::{EntryId, Head};
 use super::error::SpoolError;
@@ -16,13 +18,19 @@ use super::place;
 use super::trailer;
 use super::{Entry, Spool};
 use crate::host::clock;
-use crate::host::s3::{Attributes, Digests};
+use crate::host::s3::{Attributes, Digester, Digests};
 
 /// What is smaller is written once, when it is complete.
 const BUFFER: usize = 128 * 1024;
 
 /// So much more is reserved for a larger one each time.
 const STEP: u64 = 1024 * 1024;
+
+/// So many threads wait for the disk at the same time.
+const SYNCING: usize = 16;
+
+/// They call one function.
+const SYNCING_STACK: usize = 64 * 1024;
 
 /// What an entry will be in S3.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,7 +55,6 @@ pub struct Added {
 }
 
 /// An entry that is being written. Dropped without [`commit`](Self::commit), it leaves nothing behind.
-#[derive(Debug)]
 pub struct EntryWriter {
     spool: Spool,
     digester: Digester,
@@ -227,7 +234,7 @@ impl EntryWriter {
         if self.is_broken {
             return Err(broken());
         }
-        let digests = self.digester.finish(self.length);
+        let digests = self.digester.finish();
         let id = EntryId::of(&naming.bucket, &naming.key, &digests.sha256);
         let mut head = Head {
             bucket: naming.bucket,
@@ -267,6 +274,13 @@ impl EntryWriter {
                 is_new: true,
             },
         })
+    }
+}
+
+impl fmt::Debug for EntryWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("EntryWriter");
+        debug.field("length", &self.length).finish_non_exhaustive()
     }
 }
 
@@ -385,9 +399,7 @@ impl Batch {
     /// # Errors
     /// [`SpoolError`]. None of them can be relied on then; those that are there nevertheless are whole.
     pub fn commit(mut self) -> Result<Vec<Added>, SpoolError> {
-        for pending in &self.pending {
-            pending.sync()?;
-        }
+        sync_together(&self.pending)?;
         for pending in &mut self.pending {
             pending.publish()?;
         }
@@ -396,6 +408,33 @@ impl Batch {
         }
         Ok(self.pending.iter().map(|pending| pending.added).collect())
     }
+}
+
+/// One after the other, each file would wait for a write of its own to the medium: the file system puts into one
+/// what is asked for at the same time.
+fn sync_together(pending: &[Pending]) -> Result<(), SpoolError> {
+    if let [one] = pending {
+        return one.sync();
+    }
+    for pending in pending {
+        disk::start_writing(&pending.file.file);
+    }
+    let share = pending.len().div_ceil(SYNCING).max(1);
+    thread::scope(|scope| {
+        let shares = pending.chunks(share).map(|share| {
+            let sync = move || share.iter().try_for_each(Pending::sync);
+            // Without a thread, here.
+            thread::Builder::new()
+                .stack_size(SYNCING_STACK)
+                .spawn_scoped(scope, sync)
+                .map_err(|_| sync())
+        });
+        let shares: Vec<_> = shares.collect();
+        shares.into_iter().try_for_each(|share| match share {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(synced) => synced,
+        })
+    })
 }
 
 impl Spool {
