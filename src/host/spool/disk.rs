@@ -77,6 +77,11 @@ pub(super) fn sync_file(file: &File) -> io::Result<()> {
     file.sync_all()
 }
 
+/// The same for a file whose length and mode nobody needs to know.
+pub(super) fn sync_data(file: &File) -> io::Result<()> {
+    file.sync_data()
+}
+
 /// Returns when the names in the folder will outlast a loss of power: after a file got its name there.
 pub(super) fn sync_folder(folder: &File) -> io::Result<()> {
     folder.sync_all()

@@ -243,6 +243,7 @@ impl<'a> Ledger<'a> {
             ("tmp", &place.tmp),
             ("entries", &place.entries),
             ("aside", &place.aside),
+            ("records", &place.records),
         ] {
             let failed = place.failed("cannot count", name);
             for file in place::names(folder).map_err(&failed)? {
@@ -254,6 +255,9 @@ impl<'a> Ledger<'a> {
                     continue;
                 };
                 counts.bytes += found;
+                if name == "records" {
+                    continue;
+                }
                 counts.entries += 1;
                 counts.aside += u64::from(name == "aside");
                 if !knows_sequence && name != "tmp" {
@@ -291,10 +295,23 @@ impl<'a> Ledger<'a> {
         entries: u64,
         whole: u64,
     ) -> Result<(), SpoolError> {
+        match self.find_room(bytes, entries, whole) {
+            Err(SpoolError::Full { what, .. }) => Err(self.reject(what)),
+            other => other,
+        }
+    }
+
+    /// The same for those who wait where they are: it does not count as refused.
+    pub(super) fn find_room(
+        &mut self,
+        bytes: u64,
+        entries: u64,
+        whole: u64,
+    ) -> Result<(), SpoolError> {
         if let Some(max) = self.spool.options.max_bytes
             && whole > max
         {
-            return Err(self.reject(Full::TooLarge { max }));
+            return Err(self.full(Full::TooLarge { max }));
         }
         let Some(mut lack) = self.lack(bytes, entries)? else {
             return Ok(());
@@ -315,13 +332,17 @@ impl<'a> Ledger<'a> {
                 Some(still) => lack = still,
             }
         }
-        Err(self.reject(lack.what))
+        Err(self.full(lack.what))
     }
 
     fn reject(&mut self, what: Full) -> SpoolError {
         self.counts.rejected += 1;
         // That it is full is more important than that it could not be noted.
         let _ = self.begin();
+        self.full(what)
+    }
+
+    fn full(&self, what: Full) -> SpoolError {
         SpoolError::Full {
             what,
             folder: self.spool.place.path.clone(),

@@ -8,6 +8,7 @@
 //! when it is killed, the next one that opens the spool removes.
 
 mod aside;
+mod bell;
 mod disk;
 mod entry;
 mod error;
@@ -15,7 +16,9 @@ mod ledger;
 mod news;
 mod oldest;
 mod place;
+pub mod record;
 mod trailer;
+pub mod watch;
 mod writer;
 
 #[cfg(test)]
@@ -33,6 +36,7 @@ use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
 pub use aside::{Aside, Reason, Selection};
+pub use bell::Bell;
 pub use entry::{Entry, EntryId, Head};
 pub use error::{Full, SpoolError};
 pub use news::{News, Queued};

@@ -29,6 +29,8 @@ pub(super) struct Place {
     pub(super) entries: File,
     pub(super) aside: File,
     pub(super) journal: File,
+    /// Open batches of records.
+    pub(super) records: File,
     access: Access,
 }
 
@@ -69,6 +71,7 @@ impl Place {
             entries: below("entries")?,
             aside: below("aside")?,
             journal: below("journal")?,
+            records: below("records")?,
             path: path.to_owned(),
             access,
             root,

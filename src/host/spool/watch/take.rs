@@ -1,0 +1,223 @@
+//! Files become entries: read as they are, accepted together, then removed.
+
+use core::fmt;
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::string::{String, ToString as _};
+use std::vec::Vec;
+
+use super::chooser::{Look, Refusal};
+use super::folder::{Folder, Found, Removal};
+use crate::core::time::UnixTime;
+use crate::host::spool::{Batch, Full, Naming, Spool, SpoolError, WhenFull};
+
+/// Makes what is decided about an entry of a file's name and the time of its last change.
+pub type Names = dyn Fn(&OsStr, UnixTime) -> Result<Naming, String> + Send + Sync;
+
+/// So many files wait for the disk together, if they are small.
+const GROUP_FILES: usize = 64;
+
+/// So many bytes do.
+const GROUP_BYTES: u64 = 16 * 1024 * 1024;
+
+/// How much is read at a time.
+const PIECE: usize = 64 * 1024;
+
+/// More than head and footer of an entry take.
+const TRAILER: u64 = 8 * 1024;
+
+/// A file that is complete, as it looked then.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Candidate {
+    /// How it looked. First: the oldest goes first.
+    pub look: Look,
+    /// Its name.
+    pub name: OsString,
+}
+
+/// What became of a file.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is in the spool, and no longer in the folder.
+    Taken {
+        /// Whether the spool had not had it before.
+        is_new: bool,
+    },
+    /// It has changed meanwhile. If it was accepted, it was so as it had been.
+    Changed,
+    /// It is not there any more.
+    Gone,
+    /// It is not going to be taken.
+    Refused(Refusal, String),
+}
+
+/// What became of a group.
+#[derive(Debug)]
+pub struct Group {
+    /// Of each file that something became of.
+    pub outcomes: Vec<(Candidate, Outcome)>,
+    /// Why it ended before it was full. These files are where they were.
+    pub stopped: Option<SpoolError>,
+}
+
+/// Takes the first ones of `candidates`.
+pub fn take_group(
+    folder: &Folder,
+    spool: &Spool,
+    names: &Names,
+    candidates: &mut VecDeque<Candidate>,
+) -> Group {
+    let mut group = Group {
+        outcomes: Vec::new(),
+        stopped: None,
+    };
+    let mut batch = spool.batch();
+    let mut read = Vec::new();
+    let mut bytes = 0;
+    while read.len() < GROUP_FILES && bytes < GROUP_BYTES {
+        let Some(candidate) = candidates.pop_front() else {
+            break;
+        };
+        match read_one(folder, spool, names, &candidate, &mut batch) {
+            Ok(None) => {
+                bytes += candidate.look.length;
+                read.push(candidate);
+            }
+            Ok(Some(outcome)) => group.outcomes.push((candidate, outcome)),
+            Err(error) => {
+                candidates.push_front(candidate);
+                group.stopped = Some(error);
+                break;
+            }
+        }
+    }
+    let added = match batch.commit() {
+        Ok(added) => added,
+        Err(error) => {
+            for candidate in read.into_iter().rev() {
+                candidates.push_front(candidate);
+            }
+            group.stopped = Some(error);
+            return group;
+        }
+    };
+    for (candidate, added) in read.into_iter().zip(added) {
+        let is_new = added.is_new;
+        let outcome = match folder.remove(&candidate.name, &candidate.look) {
+            Ok(Removal::Removed) => Outcome::Taken { is_new },
+            Ok(Removal::Replaced) => Outcome::Changed,
+            Err(error) => Outcome::Refused(Refusal::Fixed, error.to_string()),
+        };
+        group.outcomes.push((candidate, outcome));
+    }
+    group
+}
+
+/// Reads a file into an entry of the batch; or says what became of it instead.
+fn read_one(
+    folder: &Folder,
+    spool: &Spool,
+    names: &Names,
+    candidate: &Candidate,
+    batch: &mut Batch,
+) -> Result<Option<Outcome>, SpoolError> {
+    let refused = |why, text: String| Ok(Some(Outcome::Refused(why, text)));
+    let look = candidate.look;
+    let (mut file, found) = match folder.open_file(&candidate.name) {
+        Ok(opened) => opened,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(Outcome::Gone)),
+        Err(error) => return refused(Refusal::Unreadable, error.to_string()),
+    };
+    match found {
+        Found::File(now) if now == look => {}
+        Found::File(_) => return Ok(Some(Outcome::Changed)),
+        Found::Refused(why, _) => return refused(why, String::new()),
+    }
+    let options = spool.options();
+    if options
+        .max_bytes
+        .is_some_and(|max| look.length + TRAILER > max)
+    {
+        return refused(Refusal::TooLarge, String::new());
+    }
+    let modified = UnixTime::from_secs(u64::try_from(look.modified.0).unwrap_or_default());
+    let naming = match names(&candidate.name, modified) {
+        Ok(naming) => naming,
+        Err(why) => return refused(Refusal::Key, why),
+    };
+    // What is tried and refused is counted as refused: a file that waits where it is has lost nothing.
+    if options.when_full == WhenFull::Reject {
+        let whole = look.length + TRAILER;
+        spool.0.locked(|ledger| ledger.find_room(whole, 1, whole))?;
+    }
+    let mut writer = spool.writer();
+    let mut piece = std::vec![0; PIECE];
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => break,
+            Ok(read) => match writer.append(piece.get(..read).unwrap_or_default()) {
+                Ok(()) => {}
+                Err(SpoolError::Full {
+                    what: Full::TooLarge { .. },
+                    ..
+                }) => return refused(Refusal::TooLarge, String::new()),
+                Err(error) => return Err(error),
+            },
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return refused(Refusal::Unreadable, error.to_string()),
+        }
+        if writer.length() > look.length {
+            return Ok(Some(Outcome::Changed));
+        }
+    }
+    if writer.length() != look.length || !is_unchanged(folder, &file, &look) {
+        return Ok(Some(Outcome::Changed));
+    }
+    batch.add(writer, naming)?;
+    Ok(None)
+}
+
+fn is_unchanged(folder: &Folder, file: &File, look: &Look) -> bool {
+    matches!(folder.look_at(file), Ok(Found::File(now)) if now == *look)
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Folder => "it is a folder",
+            Self::Link => "it is a symbolic link",
+            Self::Pipe => "it is a FIFO or a socket",
+            Self::Device => "it is a device",
+            Self::HardLink => "it is a hard link to a file that may be somebody else's",
+            Self::Unreadable => "it cannot be read",
+            Self::TooLarge => "it is larger than the spool's quota",
+            Self::Key => "no key can be made of its name",
+            Self::Fixed => "it is in the spool, but cannot be removed here",
+        })
+    }
+}
+
+impl Refusal {
+    /// What to do about it.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Self::Folder => {
+                "files directly in the watched folder are taken; watch this one as well, or move its files"
+            }
+            Self::Link | Self::Pipe | Self::Device => {
+                "move a copy of the data into the watched folder"
+            }
+            Self::HardLink => {
+                "move or copy the file instead of linking it, or remove its other names"
+            }
+            Self::Unreadable => "make it readable for the user or group that keystead runs as",
+            Self::TooLarge => "raise the quota (max-size), or take the file away",
+            Self::Key => "rename it, or change the template (--to)",
+            Self::Fixed => {
+                "keystead needs to write in the folder, which must not be sticky unless it is keystead's"
+            }
+        }
+    }
+}
