@@ -1,5 +1,6 @@
 //! `keystead spool add`: what is named is on disk when the command returns.
 
+use std::boxed::Box;
 use std::format;
 use std::fs::File;
 use std::io::{self, Read};
@@ -156,13 +157,7 @@ impl Adding {
             key,
         };
         let mut writer = self.spool.writer();
-        let read = match input {
-            Input::Path(path) => open(path)
-                .map_err(SpoolError::Source)
-                .and_then(|mut file| copy(&mut file, &mut writer)),
-            Input::Stdin(_) => copy(&mut io::stdin().lock(), &mut writer),
-        };
-        read.map_err(|error| failure::of(&error, &input.shown()))?;
+        copy(&mut *content, &mut writer).map_err(|error| failure::of(&error, &input.shown()))?;
         Ok((writer, naming))
     }
 
