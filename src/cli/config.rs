@@ -192,11 +192,12 @@ fn uploads(
     let identity = plan::identity(settings)?;
     let sources = plan::sources(matches, identity.as_deref(), context)?;
     let plan = UploadPlan::new(settings, matches, &sources, context)?;
-    let server = plan.place.endpoint.as_ref();
+    let place = &plan.place.place;
+    let server = place.endpoint.as_ref();
     Ok(format!(
         "\n  the bucket              {bucket}\n  in the region           {}\n  at                      {}\n  with \
          credentials of     {}\n",
-        plan.place.region,
+        place.region,
         server.map_or(String::from("AWS"), |endpoint| endpoint.url("")),
         match plan.credentials {
             CredentialsPlan::Identity => "the identity",

@@ -27,7 +27,6 @@ mod parse;
 mod place;
 mod plan;
 mod proxy;
-#[expect(dead_code, reason = "the commands that use the rest of it follow")]
 mod push;
 mod read_certificate_data;
 mod refusal;
@@ -97,6 +96,11 @@ const SUBCOMMANDS: &[Subcommand] = &[
         name: "update",
         about: update::ABOUT,
         run: update::run,
+    },
+    Subcommand {
+        name: "push",
+        about: push::ABOUT,
+        run: push::run,
     },
     Subcommand {
         name: "spool",

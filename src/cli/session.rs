@@ -43,6 +43,21 @@ pub fn credentials(
     })
 }
 
+/// Credentials of a new session, for whom the service has refused those that there were.
+///
+/// # Errors
+/// [`CliError`], if there are none.
+pub fn begun_anew(
+    plan: &Plan,
+    debug: bool,
+    context: &Context<'_>,
+) -> Result<Credentials, CliError> {
+    let clock = clock(plan, context);
+    let watcher: &mut dyn Watcher = if debug { &mut Debug } else { &mut () };
+    let fresh = begin(plan, context, &clock, watcher)?;
+    Ok(fresh.created.credentials)
+}
+
 /// Opens the identity and begins a session.
 fn begin(
     plan: &Plan,

@@ -6,7 +6,7 @@ mod notify;
 mod reload;
 mod reporter;
 mod service;
-mod signals;
+pub mod signals;
 mod sockets;
 mod source;
 #[cfg(all(test, feature = "sandbox"))]

@@ -2,6 +2,7 @@
 
 use std::format;
 use std::path::Path;
+use std::sync::Arc;
 use std::vec::Vec;
 
 use super::target::OwnFacts;
@@ -17,20 +18,8 @@ use crate::host::clock::{ConfirmedTime, HostClock};
 use crate::host::config::Setting;
 use crate::host::key_template::{CertificateFacts, KeyTemplate};
 
-/// The facts for `template`. The certificate is read only where the template needs it, and neither a token nor
-/// a TPM is opened.
-///
-/// # Errors
-/// [`CliError`] if the certificate is needed and cannot be read.
-pub fn facts(
-    template: &KeyTemplate,
-    sources: &Sources<'_>,
-    context: &Context<'_>,
-) -> Result<OwnFacts, CliError> {
-    let certificate = match template.needs_certificate() {
-        true => Some(certificate(sources, context)?),
-        false => None,
-    };
+/// The clock, of which people are told if it is wrong.
+pub fn clock(sources: &Sources<'_>, context: &Context<'_>) -> Arc<HostClock> {
     let state = plan::state_dir(sources, context.environment);
     let confirmed = state.and_then(|folder| ConfirmedTime::at(folder.join("time")).load());
     let clock = HostClock::new(confirmed);
@@ -43,6 +32,24 @@ pub fn facts(
             "set the clock (`timedatectl set-ntp true`)",
         );
     }
+    Arc::new(clock)
+}
+
+/// The facts for `template`. The certificate is read only where the template needs it, and neither a token nor
+/// a TPM is opened.
+///
+/// # Errors
+/// [`CliError`] if the certificate is needed and cannot be read.
+pub fn facts(
+    template: &KeyTemplate,
+    sources: &Sources<'_>,
+    clock: &HostClock,
+    context: &Context<'_>,
+) -> Result<OwnFacts, CliError> {
+    let certificate = match template.needs_certificate() {
+        true => Some(certificate(sources, context)?),
+        false => None,
+    };
     Ok(OwnFacts::new(clock.now(), certificate))
 }
 

@@ -12,6 +12,7 @@ use crate::cli::sources::{Origin, Sources};
 use crate::host::config::Setting;
 use crate::host::endpoint::{self, Endpoint};
 use crate::host::push_config::PushSetting;
+use crate::host::s3::{Bucket, Place, Style};
 use crate::host::section::SectionSetting as _;
 
 /// What AWS's programs call the server of S3, and any server.
@@ -23,30 +24,11 @@ const IGNORED: &str = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
 /// Where servers of others want requests to be signed for, if nobody says anything.
 const REGION_OF_OTHERS: &str = "us-east-1";
 
-/// Where a bucket's name stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
-    /// In the host's name at AWS where it fits there, else in the path.
-    Auto,
-    /// In the path.
-    Path,
-    /// In the host's name.
-    VirtualHost,
-}
-
 /// Where buckets are.
 #[derive(Debug, Clone)]
 pub struct PlacePlan {
-    /// The region.
-    pub region: String,
-    /// A server of the user's own.
-    pub endpoint: Option<Endpoint>,
-    /// Where the bucket's name stands.
-    pub style: Style,
-    /// The endpoint with IPv6.
-    pub dual_stack: bool,
-    /// The FIPS endpoint.
-    pub fips: bool,
+    /// Region, server, addressing.
+    pub place: Place,
     /// The account that the bucket has to be of.
     pub expected_owner: Option<String>,
 }
@@ -73,7 +55,7 @@ impl PlacePlan {
         }
         let path = settings.switch(PushSetting::PathStyle)?;
         let virtual_host = settings.switch(PushSetting::VirtualHost)?;
-        Ok(Self {
+        let place = Place {
             region: region(
                 settings,
                 of_identity,
@@ -94,8 +76,24 @@ impl PlacePlan {
             },
             dual_stack,
             fips,
+        };
+        Ok(Self {
+            place,
             expected_owner: settings.parsed(PushSetting::ExpectedBucketOwner, account)?,
         })
+    }
+}
+
+impl PlacePlan {
+    /// The bucket of that name.
+    ///
+    /// # Errors
+    /// [`CliError`] if there can be none.
+    pub fn bucket(&self, name: &str) -> Result<Bucket, CliError> {
+        let mut bucket = Bucket::new(name, &self.place)
+            .map_err(|error| CliError::usage(format!("s3://{name}: {error}"), ""))?;
+        bucket.expected_owner = self.expected_owner.clone();
+        Ok(bucket)
     }
 }
 

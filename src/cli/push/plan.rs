@@ -12,8 +12,9 @@ use crate::cli::plan::{NetworkPlan, Plan, REQUIRED};
 use crate::cli::settings::Settings;
 use crate::cli::sources::Sources;
 use crate::host::config::Setting;
-use crate::host::endpoint::Endpoint;
 use crate::host::push_config::PushSetting;
+use crate::host::s3::Bucket;
+use crate::output::push::UploadOptions;
 
 /// What says that the environment has credentials.
 const ACCESS_KEY: &str = "AWS_ACCESS_KEY_ID";
@@ -32,6 +33,8 @@ pub enum CredentialsPlan {
 pub struct UploadPlan {
     /// Whose credentials.
     pub credentials: CredentialsPlan,
+    /// How sessions of the identity are had, if its credentials are used.
+    pub identity: Option<Plan>,
     /// Where buckets are.
     pub place: PlacePlan,
     /// How uploads go.
@@ -50,28 +53,53 @@ impl UploadPlan {
         context: &Context<'_>,
     ) -> Result<Self, CliError> {
         let credentials = credentials(settings, sources, context.environment)?;
-        let of_identity = match credentials {
-            CredentialsPlan::Identity => Some(Plan::new(given, sources, context)?.session.region),
+        let identity = match credentials {
+            CredentialsPlan::Identity => Some(Plan::new(given, sources, context)?),
             CredentialsPlan::Environment => None,
         };
+        let region = identity.as_ref().map(|plan| plan.session.region.as_str());
         Ok(Self {
             credentials,
-            place: PlacePlan::new(settings, sources, of_identity.as_deref(), context)?,
+            place: PlacePlan::new(settings, sources, region, context)?,
+            identity,
             transfer: TransferPlan::new(settings)?,
         })
     }
 
-    /// Trust, proxy and time-outs for a server of S3.
+    /// How a bucket is reached, and how uploads to it go.
     ///
     /// # Errors
     /// [`CliError`], a usage error naming where the value comes from.
-    pub fn network(
-        endpoint: &Endpoint,
+    pub fn way(
+        &self,
+        bucket: &str,
         sources: &Sources<'_>,
         context: &Context<'_>,
-    ) -> Result<NetworkPlan, CliError> {
-        NetworkPlan::new(sources, endpoint, context)
+    ) -> Result<Way, CliError> {
+        let bucket = self.place.bucket(bucket)?;
+        let network = NetworkPlan::new(sources, bucket.endpoint(), context)?;
+        let options = UploadOptions {
+            // TLS protects the content as well, and costs no SHA-256.
+            sign_payload: !bucket.is_encrypted(),
+            ..self.transfer.options
+        };
+        Ok(Way {
+            bucket,
+            network,
+            options,
+        })
     }
+}
+
+/// How a bucket is reached, and how uploads to it go.
+#[derive(Debug)]
+pub struct Way {
+    /// The bucket.
+    pub bucket: Bucket,
+    /// Trust, proxy and time-outs.
+    pub network: NetworkPlan,
+    /// Part size, checksum, what confirms.
+    pub options: UploadOptions,
 }
 
 /// The sources of the identity: the one that flags and environment name, else that of `[push]`, else the only

@@ -81,7 +81,12 @@ pub fn run(matches: &ArgMatches, context: &Context<'_>) -> Result<ExitCode, CliE
     let sources = moment::sources(&target.template, matches, identity.as_deref(), context)?;
     let adding = Adding {
         attributes: AttributesPlan::new(&settings)?,
-        facts: moment::facts(&target.template, &sources, context)?,
+        facts: moment::facts(
+            &target.template,
+            &sources,
+            &moment::clock(&sources, context),
+            context,
+        )?,
         spool: SpoolPlan::new(&settings, context.environment)?.open()?,
         target,
         json: matches.get_flag(JSON),
@@ -147,6 +152,10 @@ impl Adding {
     }
 
     fn read(&self, input: &Input) -> Result<(EntryWriter, Naming), CliError> {
+        let mut content: Box<dyn Read> = match input {
+            Input::Path(path) => Box::new(open(path).map_err(|error| input.unreadable(&error))?),
+            Input::Stdin(_) => Box::new(io::stdin().lock()),
+        };
         let name = input.name();
         let key = self
             .facts

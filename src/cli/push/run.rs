@@ -1,0 +1,428 @@
+//! The threads that upload, and what they do when it does not go well.
+
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::time::Duration;
+use std::boxed::Box;
+use std::format;
+use std::io;
+use std::process::ExitCode;
+use std::string::String;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+use std::vec::Vec;
+
+use ring::rand::{SecureRandom as _, SystemRandom};
+
+use super::attributes::AttributesPlan;
+use super::display::{Display, State};
+use super::failure::{self, End, Next};
+use super::jobs::{self, Job, Jobs, Source};
+use super::plan::Way;
+use super::tally::{Rate, Share, Tally};
+use super::transfer::TransferPlan;
+use crate::cli::daemon::signals;
+use crate::cli::error::{CliError, Exit};
+use crate::host::clock::HostClock;
+use crate::host::s3::{Client, Content, MemoryJournal, ObjectStore, PartsJournal, S3Clock};
+use crate::output::push::{Allowed, Halt, Object, Pace, Sessions, Uploader};
+
+/// Pauses between attempts: the first, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// As shells say it of what SIGINT has ended.
+const INTERRUPTED: u8 = 130;
+
+/// Everything that is to be uploaded, and how.
+pub struct Push {
+    /// What.
+    pub jobs: Jobs,
+    /// Where to.
+    pub way: Way,
+    /// What is kept with it.
+    pub attributes: AttributesPlan,
+    /// How.
+    pub transfer: TransferPlan,
+    /// The clock that requests are signed by.
+    pub clock: Arc<HostClock>,
+    /// For how long nothing may move.
+    pub patience: Duration,
+    /// Who is told.
+    pub display: Display,
+}
+
+/// What the threads share.
+struct Shared<'a> {
+    sessions: &'a dyn Sessions,
+    clock: Arc<S3Clock>,
+    stop: Arc<Stop>,
+    allowed: Allowed,
+    tally: Tally,
+    next: AtomicUsize,
+    uploaded: AtomicUsize,
+    failed: AtomicUsize,
+    /// What is begun from now on would fail as well.
+    over: AtomicBool,
+    first: Mutex<Option<CliError>>,
+}
+
+impl Push {
+    /// Uploads everything.
+    ///
+    /// # Errors
+    /// [`CliError`] if something is not there in the end; all that could be uploaded is.
+    pub fn run(self, sessions: &dyn Sessions) -> Result<ExitCode, CliError> {
+        let stop = Arc::new(Stop::new(self.transfer.bandwidth));
+        let stopping = stop.clone();
+        signals::watch(Box::new(move |_| stopping.stop())).map_err(|error| {
+            let what = format!("signals cannot be waited for: {error}");
+            CliError::new(Exit::Internal, what, "")
+        })?;
+        let shared = Shared {
+            sessions,
+            clock: Arc::new(S3Clock::new(self.clock.clone())),
+            stop,
+            allowed: Allowed::default(),
+            tally: Tally::new(self.jobs.length()),
+            next: AtomicUsize::new(0),
+            uploaded: AtomicUsize::new(0),
+            failed: AtomicUsize::new(0),
+            over: AtomicBool::new(false),
+            first: Mutex::new(None),
+        };
+        self.display.begin(&self.state(&shared, None));
+        for error in &self.jobs.failures {
+            self.display.failed(None, error);
+            shared.failed(error);
+        }
+        self.work_all(&shared);
+        self.end(&shared)
+    }
+
+    fn work_all(&self, shared: &Shared<'_>) {
+        let threads = self.transfer.concurrency.min(self.jobs.jobs.len());
+        let ended = Stop::new(None);
+        thread::scope(|scope| {
+            let showing = scope.spawn(|| self.show(shared, &ended));
+            let workers: Vec<_> = (0..threads)
+                .map(|_| scope.spawn(|| self.work(shared)))
+                .collect();
+            for worker in workers {
+                if worker.join().is_err() {
+                    let what = "an uploading thread has ended by a defect";
+                    shared.failed(&CliError::new(Exit::Internal, what, ""));
+                }
+            }
+            ended.stop();
+            let _ = showing.join();
+        });
+    }
+
+    /// Shows how far it is, until it has ended.
+    fn show(&self, shared: &Shared<'_>, ended: &Stop) {
+        let Some(interval) = self.display.mode().interval() else {
+            return;
+        };
+        let mut rate = Rate::default();
+        while !ended.wait(interval) {
+            let told = rate.sample(shared.tally.elapsed(), shared.tally.read().sent);
+            self.display.progress(&self.state(shared, told));
+        }
+    }
+
+    fn state(&self, shared: &Shared<'_>, rate: Option<u64>) -> State {
+        let is_file = |job: &Job| matches!(job.source, Source::File(_));
+        State {
+            reading: shared.tally.read(),
+            is_total_known: self.jobs.jobs.iter().all(is_file),
+            rate,
+            files: self.jobs.jobs.len(),
+            uploaded: shared.uploaded.load(Ordering::Relaxed),
+            failed: shared.failed.load(Ordering::Relaxed),
+            elapsed: shared.tally.elapsed(),
+        }
+    }
+
+    fn end(&self, shared: &Shared<'_>) -> Result<ExitCode, CliError> {
+        let state = self.state(shared, None);
+        self.display.end(&state);
+        if shared.stop.is_stopped() && state.uploaded < state.files {
+            self.display.warn(
+                &format!(
+                    "stopped: {} of {} files are there",
+                    state.uploaded, state.files
+                ),
+                "",
+            );
+            return Ok(INTERRUPTED.into());
+        }
+        let untried = state.files.saturating_sub(state.uploaded + state.failed);
+        if untried > 0 && shared.over.load(Ordering::Relaxed) {
+            self.display.warn(
+                &format!("{untried} more were not tried: they would have failed alike"),
+                "",
+            );
+        }
+        let mut first = shared.first.lock().unwrap_or_else(PoisonError::into_inner);
+        match first.take() {
+            None => Ok(ExitCode::SUCCESS),
+            // It has been told.
+            Some(error) => Ok(error.exit.into()),
+        }
+    }
+
+    fn work(&self, shared: &Shared<'_>) {
+        let mut client = None;
+        while !shared.over.load(Ordering::Relaxed) && !shared.stop.is_stopped() {
+            let index = shared.next.fetch_add(1, Ordering::Relaxed);
+            let Some(job) = self.jobs.jobs.get(index) else {
+                return;
+            };
+            let mut share = Share::new(&shared.tally);
+            let ended = match self.client(&mut client, shared) {
+                Ok(client) => self.one(client, job, shared, &mut share),
+                Err(error) => {
+                    shared.over.store(true, Ordering::Relaxed);
+                    Err(error)
+                }
+            };
+            match ended {
+                Ok((bytes, End::Uploaded(done))) => {
+                    self.there(shared, job, share, bytes, &done, false)
+                }
+                Ok((bytes, End::WasThere(done))) => {
+                    self.there(shared, job, share, bytes, &done, true)
+                }
+                Ok((_, End::Failed(error))) | Err(error) => {
+                    share.give_up(job.length);
+                    // Who has stopped it knows.
+                    if !shared.stop.is_stopped() {
+                        self.display.failed(Some(job), &error);
+                    }
+                    shared.failed(&error);
+                }
+            }
+        }
+    }
+
+    fn there(
+        &self,
+        shared: &Shared<'_>,
+        job: &Job,
+        share: Share<'_>,
+        bytes: u64,
+        done: &failure::Done,
+        was_there: bool,
+    ) {
+        shared.tally.correct(job.length, bytes);
+        share.complete(bytes);
+        shared.uploaded.fetch_add(1, Ordering::Relaxed);
+        let bucket = self.way.bucket.name();
+        self.display.uploaded(job, bucket, bytes, done, was_there);
+    }
+
+    /// The thread's own, made when it is needed.
+    fn client<'c>(
+        &self,
+        client: &'c mut Option<Client>,
+        shared: &Shared<'_>,
+    ) -> Result<&'c mut Client, CliError> {
+        match client {
+            Some(client) => Ok(client),
+            None => {
+                let transport = &self.way.network.transport;
+                let made = Client::new(self.way.bucket.clone(), transport, shared.clock.clone());
+                let made = made.map_err(|error| CliError::usage(format!("{error}"), ""))?;
+                Ok(client.insert(made))
+            }
+        }
+    }
+
+    fn one(
+        &self,
+        client: &mut Client,
+        job: &Job,
+        shared: &Shared<'_>,
+        share: &mut Share<'_>,
+    ) -> Result<(u64, End), CliError> {
+        let unreadable = |error: io::Error| CliError::new(Exit::Internal, format!("{error}"), "");
+        let (file, length) = match &job.source {
+            Source::File(path) => jobs::open(path).map_err(unreadable)?,
+            _ => return Err(unreadable(io::ErrorKind::Unsupported.into())),
+        };
+        self.object(client, job, &file, length, shared, share)
+            .map(|end| (length, end))
+    }
+
+    /// Uploads one object, with patience.
+    fn object(
+        &self,
+        client: &mut Client,
+        job: &Job,
+        content: &dyn Content,
+        length: u64,
+        shared: &Shared<'_>,
+        share: &mut Share<'_>,
+    ) -> Result<End, CliError> {
+        let attributes = self.attributes.of(&job.key, &job.name);
+        let object = Object {
+            key: &job.key,
+            attributes: &attributes,
+            length,
+            digests: None,
+            content,
+        };
+        let mut journal = MemoryJournal::default();
+        let mut trying = Trying::new(self.patience);
+        loop {
+            let mut uploader = Uploader {
+                store: client,
+                sessions: shared.sessions,
+                options: &self.way.options,
+                pace: &shared.stop.pace,
+                allowed: &shared.allowed,
+            };
+            let halt = match uploader.upload(&object, &mut journal, share) {
+                Ok(outcome) => return Ok(failure::end(outcome, self.way.options.confirm)),
+                Err(halt) => halt,
+            };
+            let error = match failure::next(&halt) {
+                Next::Again(error) => match trying.pause(&halt, share) {
+                    Some(pause) => {
+                        if trying.is_first() {
+                            self.display.retry(job, &error, pause, self.patience);
+                        }
+                        if !shared.stop.wait(pause) {
+                            share.restart();
+                            continue;
+                        }
+                        failure::interrupted()
+                    }
+                    None => {
+                        // Nobody else got through, either.
+                        if shared.tally.completed_before(trying.since()) {
+                            shared.over.store(true, Ordering::Relaxed);
+                        }
+                        error
+                    }
+                },
+                Next::GiveUp(error) => error,
+                Next::End(error) => {
+                    shared.over.store(true, Ordering::Relaxed);
+                    error
+                }
+            };
+            abandon(client, job, &mut journal, shared);
+            return Err(error);
+        }
+    }
+}
+
+/// What was sent in parts is not left behind, where it may be removed.
+fn abandon(client: &mut Client, job: &Job, journal: &mut MemoryJournal, shared: &Shared<'_>) {
+    if let (Ok(Some(begun)), Ok(credentials)) = (journal.load(), shared.sessions.credentials()) {
+        let _ = client.abort(&credentials, &job.key, &begun.upload);
+    }
+}
+
+impl Shared<'_> {
+    fn failed(&self, error: &CliError) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(|| CliError::new(error.exit, String::new(), String::new()));
+    }
+}
+
+/// How long one upload is tried.
+struct Trying {
+    patience: Duration,
+    /// When it failed first.
+    since: Option<Instant>,
+    attempts: u32,
+}
+
+impl Trying {
+    fn new(patience: Duration) -> Self {
+        Self {
+            patience,
+            since: None,
+            attempts: 0,
+        }
+    }
+
+    /// How long to wait before the next attempt; `None` if patience has ended.
+    fn pause(&mut self, halt: &Halt, share: &mut Share<'_>) -> Option<Duration> {
+        let now = Instant::now();
+        let since = *self.since.get_or_insert(now);
+        // What a broken connection has taken before is progress; what was sent to be refused is none.
+        let is_connection = matches!(halt, Halt::Store(error) if error.status.is_none());
+        let moved = share.moved().filter(|_| is_connection);
+        let idle = now.saturating_duration_since(moved.map_or(since, |moved| moved.max(since)));
+        let left = self
+            .patience
+            .checked_sub(idle)
+            .filter(|left| !left.is_zero())?;
+        self.attempts += 1;
+        let asked = match halt {
+            Halt::Store(error) => error.retry_after,
+            _ => None,
+        };
+        let doubled = FIRST_PAUSE.saturating_mul(2u32.saturating_pow(self.attempts - 1));
+        let limit = doubled.min(LONGEST_PAUSE);
+        let pause = limit / 2 + chance(limit / 2);
+        Some(pause.max(asked.unwrap_or_default()).min(left))
+    }
+
+    fn is_first(&self) -> bool {
+        self.attempts == 1
+    }
+
+    fn since(&self) -> Instant {
+        self.since.unwrap_or_else(Instant::now)
+    }
+}
+
+/// Anything from nothing to `limit`.
+fn chance(limit: Duration) -> Duration {
+    let mut bytes = [0; 4];
+    // Without it delays are the same each time, which harms nobody here.
+    let _ = SystemRandom::new().fill(&mut bytes);
+    limit.mul_f64(f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX))
+}
+
+/// What ends everything when a person asks for it.
+struct Stop {
+    pace: Pace,
+    stopped: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stop {
+    fn new(bandwidth: Option<u64>) -> Self {
+        Self {
+            pace: Pace::new(bandwidth),
+            stopped: Mutex::new(false),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn stop(&self) {
+        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.pace.stop();
+        self.changed.notify_all();
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.pace.is_stopped()
+    }
+
+    /// Waits for so long, or until it is stopped; whether it is.
+    fn wait(&self, pause: Duration) -> bool {
+        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self
+            .changed
+            .wait_timeout_while(stopped, pause, |stopped| !*stopped);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
