@@ -12,20 +12,26 @@ mod body;
 mod confirm;
 mod digest;
 mod options;
+mod parts;
 mod request;
 mod whole;
+mod work;
 
 pub use options::{
     Allowed, Confirm, MAX_OBJECT, MAX_PART, MAX_PARTS, MIN_PART, Object, Sessions, UploadOptions,
 };
 
+use std::boxed::Box;
+
 use super::{Halt, Outcome, Pace, Progress};
-use crate::host::s3::{ObjectStore, PartsJournal};
+use crate::host::s3::{FaultKind, ObjectStore, PartsJournal, S3Error};
 
 /// Uploads objects, one after the other.
 pub struct Uploader<'a> {
     /// Where to.
     pub store: &'a mut dyn ObjectStore,
+    /// More ways to the same place: so many more parts of an object are sent at once. Usually none.
+    pub helpers: &'a mut [Box<dyn ObjectStore>],
     /// Who has credentials.
     pub sessions: &'a dyn Sessions,
     /// How.
@@ -47,7 +53,28 @@ impl Uploader<'_> {
         journal: &mut dyn PartsJournal,
         progress: &mut dyn Progress,
     ) -> Result<Outcome, Halt> {
-        let _ = journal;
+        let part_size = match self.options.part_size_for(object.length) {
+            Ok(part_size) => part_size,
+            Err(what) => {
+                let error = S3Error {
+                    kind: FaultKind::Object,
+                    ..body::local(what)
+                };
+                return Ok(Outcome::Poison(error));
+            }
+        };
+        // What is shorter than a part was never begun in parts, and many small objects do not ask for journals.
+        if object.length <= MIN_PART {
+            return self.whole(object, progress);
+        }
+        // A journal that cannot be read is one that says nothing.
+        let resumed = journal.load().unwrap_or_default();
+        if resumed.is_some() || object.length > part_size {
+            return self.in_parts(object, part_size, resumed, journal, progress);
+        }
         self.whole(object, progress)
     }
 }
+
+#[cfg(test)]
+mod tests;

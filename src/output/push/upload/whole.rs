@@ -10,7 +10,7 @@ use crate::output::push::{Halt, Outcome, Progress};
 
 /// How often a PUT is repeated at once that met another one (409), or whose content S3 received otherwise than it
 /// is on the disk.
-const AGAIN: u32 = 2;
+pub(super) const AGAIN: u32 = 2;
 
 impl Uploader<'_> {
     pub(super) fn whole(
