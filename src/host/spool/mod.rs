@@ -12,6 +12,7 @@ mod bell;
 mod disk;
 mod entry;
 mod error;
+mod journal;
 mod ledger;
 mod news;
 mod oldest;
@@ -39,6 +40,7 @@ pub use aside::{Aside, Reason, Selection};
 pub use bell::Bell;
 pub use entry::{Entry, EntryId, Head};
 pub use error::{Full, SpoolError};
+pub use journal::Journal;
 pub use news::{News, Queued};
 pub use writer::{Added, Batch, EntryWriter, Naming};
 

@@ -5,6 +5,7 @@ use std::format;
 use std::io::Read as _;
 use std::string::{String, ToString as _};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::vec;
 use std::vec::Vec;
 
 use super::super::body::local;
@@ -12,8 +13,8 @@ use super::super::{Halt, Sessions};
 use crate::core::time::UnixTime;
 use crate::host::refresh::{Failure, FailureKind};
 use crate::host::s3::{
-    Attributes, Body, Checksum, ChecksumAlgorithm, Completed, Crc64Nvme, Digester, Digests,
-    Encryption, FaultKind, Md5, ObjectStore, Part, PartList, S3Error, Stored, UploadId,
+    Attributes, Body, Checksum, ChecksumAlgorithm, Completed, Digester, Digests, Encryption,
+    FaultKind, Md5, ObjectStore, Part, PartList, S3Error, Stored, UploadId,
 };
 use crate::host::session::Credentials;
 
@@ -489,17 +490,13 @@ pub(super) fn etag_of(content: &[u8]) -> String {
     Md5::etag(&md5_of(content))
 }
 
-/// A content that differs everywhere.
+/// A content in which no two blocks are the same.
 pub(super) fn bytes(length: usize) -> Vec<u8> {
-    let mut crc = Crc64Nvme::new();
-    let mut bytes = Vec::with_capacity(length + 4096);
-    while bytes.len() < length {
-        crc.update(&bytes.len().to_le_bytes());
-        let seed = crc.finish().to_le_bytes();
-        for turn in 0..512u16 {
-            bytes.extend(seed.map(|byte| byte.wrapping_add(turn as u8)));
-        }
+    let mut bytes = vec![0x5a; length];
+    for (number, block) in bytes.chunks_mut(4096).enumerate() {
+        let number = (number as u64 + 1).to_le_bytes();
+        let most = number.len().min(block.len());
+        block[..most].copy_from_slice(&number[..most]);
     }
-    bytes.truncate(length);
     bytes
 }

@@ -240,10 +240,8 @@ fn an_object_that_is_there_already_stays_and_the_upload_is_given_up() {
 fn what_may_not_be_aborted_is_tried_once() {
     let mut hand = hand(put_only());
     for round in 0..2 {
-        hand.store.fail_later(
-            1,
-            Fault::Refused(FaultKind::Object, 400, "EntityTooLarge"),
-        );
+        hand.store
+            .fail_later(1, Fault::Refused(FaultKind::Object, 400, "EntityTooLarge"));
         assert!(matches!(hand.once(), Ok(Outcome::Poison(_))), "{round}");
         assert_eq!(hand.journal.load().unwrap(), None);
     }
