@@ -278,6 +278,7 @@ impl Push {
         loop {
             let mut uploader = Uploader {
                 store: client,
+                helpers: &mut [],
                 sessions: shared.sessions,
                 options: &self.way.options,
                 pace: &shared.stop.pace,
