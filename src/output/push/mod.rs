@@ -7,6 +7,6 @@ mod upload;
 pub use outcome::{Halt, Outcome, Progress};
 pub use pace::{Pace, Stopped};
 pub use upload::{
-    Allowed, Confirm, MAX_OBJECT, MAX_PART, MAX_PARTS, MIN_PART, Object, Sessions, UploadOptions,
-    Uploader,
+    Allowed, Confirm, MAX_OBJECT, MAX_PART, MAX_PARTS, MIN_PART, Object, Patience, Sessions,
+    UploadOptions, Uploader,
 };

@@ -14,12 +14,15 @@ mod digest;
 mod options;
 mod parts;
 mod request;
+mod stream;
 mod whole;
 mod work;
 
 pub use options::{
     Allowed, Confirm, MAX_OBJECT, MAX_PART, MAX_PARTS, MIN_PART, Object, Sessions, UploadOptions,
 };
+
+pub use stream::Patience;
 
 use std::boxed::Box;
 

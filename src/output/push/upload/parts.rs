@@ -34,7 +34,7 @@ pub(super) struct Plan {
 }
 
 /// How one go at it ends, if it does not end in a [`Halt`].
-enum Round {
+pub(super) enum Round {
     Ended(Outcome),
     /// S3 has no use for what it has got: everything is to be sent again.
     Anew(S3Error),
@@ -133,7 +133,11 @@ impl Uploader<'_> {
                 }
                 _ => continue,
             };
-            plan.done.push(Done { part, crc64nvme });
+            plan.done.push(Done {
+                part,
+                crc64nvme,
+                echoed: true,
+            });
         }
         // Of two parts with one number S3 has the later one.
         plan.done.reverse();
@@ -210,7 +214,10 @@ impl Uploader<'_> {
                 Round::Ended(Outcome::Poison(rotten()))
             });
         }
-        let round = self.complete(object, &plan, &expected, had)?;
+        let may_be_there = had == plan.done.len();
+        let round = self.complete(object, &plan, &expected, may_be_there, || {
+            etag(object, &plan)
+        })?;
         match &round {
             Round::Ended(Outcome::Confirmed(_) | Outcome::Unconfirmed(_)) => {
                 let _ = journal.clear();
@@ -262,12 +269,15 @@ impl Uploader<'_> {
         halted.map_or(Ok(()), Err)
     }
 
-    fn complete(
+    /// Ends the upload. `may_be_there` is whether it may have been ended before, and the answer got lost; `etag`
+    /// computes the ETag.
+    pub(super) fn complete(
         &mut self,
         object: &Object<'_>,
         plan: &Plan,
         expected: &Expected,
-        had: usize,
+        may_be_there: bool,
+        etag: impl Fn() -> Result<String, Halt>,
     ) -> Result<Round, Halt> {
         let parts: Vec<Part> = plan.done.iter().map(|done| done.part.clone()).collect();
         let checksum = match (self.options.checksum, expected.of_parts, expected.crc64nvme) {
@@ -287,7 +297,6 @@ impl Uploader<'_> {
                 .complete(credentials, object.key, &plan.upload, &completed)
                 .map_err(Halt::Store)
         });
-        let etag = || etag(object, plan);
         let error = match answer {
             Ok(stored) => {
                 return self
@@ -299,8 +308,7 @@ impl Uploader<'_> {
         };
         match error.kind {
             FaultKind::Exists => self.settle(object, expected, etag).map(Round::Ended),
-            // It was complete before, and the answer got lost?
-            FaultKind::Restart if had == plan.done.len() => match self.look(object.key)? {
+            FaultKind::Restart if may_be_there => match self.look(object.key)? {
                 Some(found) if expected.judge(&found) == Some(true) => {
                     Ok(Round::Ended(Outcome::Confirmed(found)))
                 }
@@ -363,11 +371,15 @@ pub(super) fn expected(length: u64, parts: &[Done]) -> Expected {
     }
 }
 
-/// The `ETag` of an object in parts, where it is one of MD5s: the MD5 of the parts' MD5s, and how many they are.
+/// The `ETag` of an object in parts, where it is one of MD5s.
 fn etag(object: &Object<'_>, plan: &Plan) -> Result<String, Halt> {
+    let md5s = (1..=plan.count).map(|number| md5(plan.section(object, number)));
+    Ok(etag_of_md5s(&md5s.collect::<Result<Vec<_>, _>>()?))
+}
+
+/// The MD5 of the parts' MD5s, and how many they are.
+pub(super) fn etag_of_md5s(md5s: &[[u8; 16]]) -> String {
     let mut of_parts = Md5::default();
-    for number in 1..=plan.count {
-        of_parts.update(&md5(plan.section(object, number))?);
-    }
-    Ok(format!("\"{}-{}\"", Hex(&of_parts.finish()), plan.count))
+    of_parts.update(md5s.as_flattened());
+    format!("\"{}-{}\"", Hex(&of_parts.finish()), md5s.len())
 }

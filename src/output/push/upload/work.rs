@@ -18,6 +18,8 @@ pub(super) struct Done {
     /// With the checksum that it was sent with.
     pub(super) part: Part,
     pub(super) crc64nvme: u64,
+    /// Whether S3 has told the checksum as well.
+    pub(super) echoed: bool,
 }
 
 /// Parts that are to be sent, and what became of them.
@@ -120,6 +122,7 @@ impl PartSender<'_, '_> {
             });
             match sent {
                 Ok(part) if part.checksum.is_none_or(|echo| echo == seal.checksum) => {
+                    let echoed = part.checksum.is_some();
                     let part = Part {
                         number,
                         etag: part.etag,
@@ -129,6 +132,7 @@ impl PartSender<'_, '_> {
                     return Ok(Done {
                         part,
                         crc64nvme: digests.crc64nvme,
+                        echoed,
                     });
                 }
                 Ok(_) => {

@@ -1,5 +1,6 @@
 mod fake;
 mod parts;
+mod stream;
 mod whole;
 
 use std::vec::Vec;
