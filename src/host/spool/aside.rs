@@ -84,6 +84,7 @@ impl Spool {
             Ok(true)
         })?;
         if was_there {
+            self.note_left(id);
             // First where it is, then where it is no more.
             disk::sync_folder(&place.aside).map_err(&failed)?;
             disk::sync_folder(&place.entries).map_err(&failed)?;

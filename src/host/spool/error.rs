@@ -67,6 +67,8 @@ pub enum SpoolError {
         /// What is wrong with it.
         found: &'static str,
     },
+    /// Key and attributes are longer than S3 takes by far.
+    TooMuch,
     /// What was to be accepted cannot be read.
     Source(io::Error),
     /// The system refused.
@@ -136,6 +138,7 @@ impl SpoolError {
             Self::Damaged { .. } => {
                 "see the kernel's log for errors of the disk; `keystead spool drop` removes the entry"
             }
+            Self::TooMuch => "S3 takes 2 KB of metadata, and ten tags",
             Self::Source(_) => "",
             Self::Io { source, .. } => match Errno::from_io_error(source) {
                 Some(Errno::ROFS) => {
@@ -200,6 +203,7 @@ impl fmt::Display for SpoolError {
             Self::Damaged { path, found } => {
                 write!(f, "the entry {} is damaged: {found}", path.display())
             }
+            Self::TooMuch => f.write_str("key, metadata and tags are too long"),
             Self::Source(error) => write!(f, "cannot read what is to be added: {error}"),
             Self::Io { what, path, source } => write!(f, "{what} {}: {source}", path.display()),
         }

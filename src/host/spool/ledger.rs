@@ -261,8 +261,11 @@ impl<'a> Ledger<'a> {
                 counts.entries += 1;
                 counts.aside += u64::from(name == "aside");
                 if !knows_sequence && name != "tmp" {
-                    let last = last_sequence(folder, &file, found);
-                    counts.next = counts.next.max(last.map_or(0, |last| last + 1));
+                    let last = trailer::glance(folder, &file).map_or(0, |(last, _)| last);
+                    // No spool lives to see more than that: such a number is not from here.
+                    if last < 1 << 60 {
+                        counts.next = counts.next.max(last + 1);
+                    }
                 }
             }
         }
@@ -316,10 +319,13 @@ impl<'a> Ledger<'a> {
         let Some(mut lack) = self.lack(bytes, entries)? else {
             return Ok(());
         };
-        // Somebody may have removed files by hand. At most a twentieth of the time goes into counting, or a full
-        // spool with many entries would do nothing else.
-        let since = monotonic().saturating_sub(self.counts.counted_at);
-        if since / 20 >= self.counts.counting_took {
+        // Somebody may have removed files by hand. Where counting takes long, at most a twentieth of the time goes
+        // into it, or a full spool with many entries would do nothing else.
+        let (took, since) = (
+            self.counts.counting_took,
+            monotonic().saturating_sub(self.counts.counted_at),
+        );
+        if took < QUICK || since / 20 >= took {
             self.recount(true)?;
             match self.lack(bytes, entries)? {
                 None => return Ok(()),
@@ -422,6 +428,9 @@ impl Lack {
     }
 }
 
+/// Counting that takes less, in nanoseconds, does not matter.
+const QUICK: u64 = 10_000_000;
+
 /// So many files can still be made by others, and by `run`, which keeps journals and reasons.
 const RESERVED_INODES: u64 = 64;
 
@@ -437,13 +446,6 @@ fn remove_if_abandoned(tmp: &File, name: &str) -> bool {
         Err(error) if error.raw_os_error().is_none() => disk::unlink(tmp, name).unwrap_or(false),
         Err(_) => false,
     }
-}
-
-fn last_sequence(folder: &File, name: &str, length: u64) -> Option<u64> {
-    let file = place::open_file(folder, name, OFlags::RDONLY).ok()?;
-    let sequence = trailer::sequence(&file, length).ok()?;
-    // No spool lives to see that many: the number is not from here.
-    (sequence < 1 << 60).then_some(sequence)
 }
 
 /// Waits for the lock.

@@ -6,6 +6,46 @@
 //!
 //! Any number of processes and threads add at the same time, and one of them delivers; what one of them leaves
 //! when it is killed, the next one that opens the spool removes.
+//!
+//! ```
+//! use std::io::Read as _;
+//!
+//! use keystead::host::s3::Content as _;
+//! use keystead::host::spool::{Naming, Options, Spool};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path().join("spool");
+//! let options = Options {
+//!     max_bytes: Some(512 * 1024 * 1024),
+//!     ..Options::default()
+//! };
+//! let spool = Spool::open(folder, options)?;
+//!
+//! // Whatever happens after this: it is on disk, under this key.
+//! let naming = Naming {
+//!     bucket: "readings".into(),
+//!     key: "hub-17/2026/11/22.json".into(),
+//!     ..Naming::default()
+//! };
+//! let added = spool.add(&mut &br#"{"celsius": 21.5}"#[..], naming)?;
+//! assert!(added.is_new);
+//!
+//! // `keystead spool run` delivers. What it does with each entry, the oldest first:
+//! let _lock = spool.lock_run()?;
+//! for queued in spool.queue()? {
+//!     let Some(entry) = spool.open_entry(queued.id)? else {
+//!         continue;
+//!     };
+//!     let mut content = Vec::new();
+//!     let length = entry.head.digests.length;
+//!     entry.open(0, length)?.read_to_end(&mut content)?;
+//!     assert_eq!(content, br#"{"celsius": 21.5}"#);
+//!     spool.remove(entry.id)?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod aside;
 mod bell;
@@ -30,7 +70,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::string::ToString as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::vec::Vec;
 
 use rustix::fs::{FlockOperation, OFlags};
@@ -94,6 +134,8 @@ struct Inner {
     place: Place,
     ledger: LedgerFile,
     options: Options,
+    /// What was removed or set aside since the last look for news; `None` as long as nobody looks.
+    left: Mutex<Option<Vec<EntryId>>>,
 }
 
 /// How much is in a spool.
@@ -129,6 +171,7 @@ impl Spool {
             ledger: LedgerFile::open(&place)?,
             place,
             options,
+            left: Mutex::default(),
         };
         inner.locked(|ledger| ledger.clean())?;
         Ok(Self(Arc::new(inner)))
@@ -202,6 +245,7 @@ impl Spool {
             }
             Ok(was_there)
         })?;
+        self.note_left(id);
         drop(file);
         // After the entry: the other way round, one that is killed in between would send everything again.
         disk::unlink(&place.journal, &name).map_err(failed)?;

@@ -1,15 +1,15 @@
 //! What there is to deliver, and what has come since.
 
 use core::time::Duration;
+use std::sync::PoisonError;
 use std::time::Instant;
 use std::vec::Vec;
 
-use rustix::fs::OFlags;
 use std::string::ToString as _;
 
 use super::entry::EntryId;
 use super::error::SpoolError;
-use super::{Spool, place, trailer};
+use super::{Spool, trailer};
 
 /// An entry's place in the queue. The order is that of the sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,8 +40,9 @@ impl News {
         Self::default()
     }
 
-    /// Entries that were not there at the last look, the oldest first. If the folder has not changed, that costs one
-    /// system call. What was removed and has come again is new; what is damaged is left out.
+    /// Entries that were not there at the last look, the oldest first; also those that were removed or set aside
+    /// through this [`Spool`] and have come again. If the folder has not changed, that costs one system call. What is
+    /// damaged comes first, and is told when it is opened. One looks for each spool.
     ///
     /// # Errors
     /// [`SpoolError`].
@@ -54,9 +55,18 @@ impl News {
             reason = "their types differ between platforms"
         )]
         let time = (stat.st_mtime as i64, stat.st_mtime_nsec as u64);
+        let left = spool
+            .0
+            .left
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(Vec::new());
+        let mut left = left.unwrap_or_default();
+        left.sort_unstable();
+        self.known.retain(|id| left.binary_search(id).is_err());
         let since = match self.changed {
             Some((last, since)) if last == time => {
-                if self.is_conclusive {
+                if self.is_conclusive && left.is_empty() {
                     return Ok(Vec::new());
                 }
                 since
@@ -76,7 +86,8 @@ impl News {
 }
 
 impl Spool {
-    /// All entries, the oldest first, without their heads: 24 bytes of memory for each. What is damaged is left out.
+    /// All entries, the oldest first, without their heads: 24 bytes of memory for each. What is damaged
+    /// comes first, and is told when it is opened.
     ///
     /// # Errors
     /// [`SpoolError`].
@@ -84,21 +95,21 @@ impl Spool {
         Ok(self.in_order(self.ids(&self.0.place.entries, "entries")?.iter()))
     }
 
+    /// An entry is no more where [`News`] look.
+    pub(super) fn note_left(&self, id: EntryId) {
+        let mut left = self.0.left.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(left) = &mut *left {
+            left.push(id);
+        }
+    }
+
     fn in_order<'a>(&self, ids: impl Iterator<Item = &'a EntryId>) -> Vec<Queued> {
         let queued = ids.filter_map(|id| {
-            let sequence = self.sequence_of(*id)?;
+            let (sequence, _) = trailer::glance(&self.0.place.entries, &id.to_string())?;
             Some(Queued { sequence, id: *id })
         });
         let mut queued: Vec<_> = queued.collect();
         queued.sort_unstable();
         queued
-    }
-
-    /// `None` if the entry is gone, or damaged.
-    pub(super) fn sequence_of(&self, id: EntryId) -> Option<u64> {
-        let name = id.to_string();
-        let file = place::open_file(&self.0.place.entries, &name, OFlags::RDONLY).ok()?;
-        let length = file.metadata().ok()?.len();
-        trailer::sequence(&file, length).ok()
     }
 }

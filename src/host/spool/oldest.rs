@@ -5,8 +5,6 @@ use std::os::unix::fs::FileExt as _;
 use std::string::ToString as _;
 use std::vec::Vec;
 
-use rustix::fs::OFlags;
-
 use super::disk;
 use super::entry::EntryId;
 use super::error::SpoolError;
@@ -86,7 +84,7 @@ impl Ledger<'_> {
         left: &mut Lack,
     ) -> Result<(), SpoolError> {
         let name = oldest.id.to_string();
-        let Some((sequence, length)) = look(folder, &name) else {
+        let Some((sequence, length)) = trailer::glance(folder, &name) else {
             return Ok(());
         };
         if sequence != oldest.sequence {
@@ -135,20 +133,13 @@ impl Ledger<'_> {
 fn scan(folder: &File) -> Vec<Queued> {
     let names = place::names(folder).unwrap_or_default();
     let queued = names.iter().filter_map(|name| {
-        let (sequence, _) = look(folder, name)?;
+        let (sequence, _) = trailer::glance(folder, name)?;
         let id = EntryId::parse(name)?;
         Some(Queued { sequence, id })
     });
     let mut queued: Vec<_> = queued.collect();
     queued.sort_unstable_by(|one, other| other.cmp(one));
     queued
-}
-
-/// Sequence and length of the file.
-fn look(folder: &File, name: &str) -> Option<(u64, u64)> {
-    let file = place::open_file(folder, name, OFlags::RDONLY).ok()?;
-    let length = file.metadata().ok()?.len();
-    Some((trailer::sequence(&file, length).ok()?, length))
 }
 
 fn decode(record: &[u8; RECORD as usize]) -> Queued {

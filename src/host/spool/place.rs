@@ -1,9 +1,9 @@
 //! The spool's folders.
 
 use std::borrow::ToOwned as _;
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::string::String;
 use std::vec::Vec;
@@ -48,13 +48,15 @@ impl Place {
     /// is one.
     pub(super) fn open(path: &Path, group: Option<u32>) -> Result<Self, SpoolError> {
         let failed = |what, name| SpoolError::io(what, path, name);
-        let root = match open_folder(rustix::fs::CWD, path) {
+        let root = match open_root(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 make_root(path, group).map_err(failed("cannot make", ""))?
             }
             opened => opened.map_err(failed("cannot open", ""))?,
         };
         let access = Access::of(&root).map_err(failed("cannot look at", ""))?;
+        // First of all: a folder that has other things in it is left as it is.
+        let is_complete = access.is_complete(path, &root)?;
         let below = |name| {
             let opened = match open_folder(&root, Path::new(name)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -64,9 +66,7 @@ impl Place {
             };
             opened.map_err(failed("cannot open", name))
         };
-        // First of all: a folder that has other things in it is left as it is.
-        access.format(path, &root)?;
-        Ok(Self {
+        let place = Self {
             tmp: below("tmp")?,
             entries: below("entries")?,
             aside: below("aside")?,
@@ -75,7 +75,29 @@ impl Place {
             path: path.to_owned(),
             access,
             root,
-        })
+        };
+        if !is_complete {
+            place.complete().map_err(failed("cannot make", ""))?;
+        }
+        Ok(place)
+    }
+
+    /// Writes `format`, which says that everything above it outlasts a loss of power, also if the process that made
+    /// the folders was killed before it had come that far.
+    fn complete(&self) -> io::Result<()> {
+        disk::sync_folder(&self.root)?;
+        let path = std::path::absolute(&self.path)?;
+        for folder in path.ancestors().skip(1) {
+            // What this user may not read, this user has not made.
+            if let Ok(folder) = File::open(folder) {
+                disk::sync_folder(&folder)?;
+            }
+        }
+        let format = self.open_or_create(&self.root, "format")?;
+        // Whoever does the same at this moment writes the same.
+        disk::write_at(&format, FORMAT, 0)?;
+        disk::sync_file(&format)?;
+        disk::sync_folder(&self.root)
     }
 
     /// For `map_err`: `what` failed at `name`.
@@ -157,8 +179,8 @@ impl Access {
         }
     }
 
-    /// Checks what the folder says of itself, or writes it if the folder is new.
-    fn format(self, path: &Path, root: &File) -> Result<(), SpoolError> {
+    /// Reads what the folder says of itself; `false` if it says nothing, and may become a spool.
+    fn is_complete(self, path: &Path, root: &File) -> Result<bool, SpoolError> {
         let failed = |what| SpoolError::io(what, path, "format");
         let refused = |found| SpoolError::NotASpool {
             folder: path.to_owned(),
@@ -169,68 +191,54 @@ impl Access {
                 let mut found = Vec::new();
                 let read = file.take(64).read_to_end(&mut found);
                 read.map_err(failed("cannot read"))?;
-                if found == FORMAT {
-                    return Ok(());
-                }
-                // One that was killed, or lost its power, in between.
-                if !FORMAT.starts_with(&found) {
-                    return Err(refused("its file `format` is that of another version"));
+                match found == FORMAT {
+                    true => Ok(true),
+                    // One that was killed, or lost its power, in between.
+                    false if FORMAT.starts_with(&found) || found.iter().all(|byte| *byte == 0) => {
+                        Ok(false)
+                    }
+                    false => Err(refused("its file `format` is that of another version")),
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let is_used = names(root).map_err(failed("cannot read the folder of"))?;
-                let is_ours = |name: &String| OURS.contains(&name.as_str());
-                if !is_used.iter().all(is_ours) {
-                    return Err(refused("there are other files in it"));
+                let names = names(root).map_err(failed("cannot read the folder of"))?;
+                let is_spool = names.iter().any(|name| name == "tmp");
+                let is_empty = names.iter().all(|name| name == "lost+found");
+                match is_spool || is_empty {
+                    true => Ok(false),
+                    false => Err(refused("there are other files in it")),
                 }
             }
-            Err(error) => return Err(failed("cannot open")(error)),
+            Err(error) => Err(failed("cannot open")(error)),
         }
-        self.write_format(root).map_err(failed("cannot write"))
-    }
-
-    fn write_format(self, root: &File) -> io::Result<()> {
-        let file = match self.create(root, "format") {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                open_file(root, "format", OFlags::RDWR)?
-            }
-            created => created?,
-        };
-        // Everybody writes the same.
-        disk::write_at(&file, FORMAT, 0)?;
-        disk::sync_file(&file)?;
-        disk::sync_folder(root)
     }
 }
 
-/// What may be in a folder that is becoming a spool.
-const OURS: [&str; 1] = ["lost+found"];
-
 /// Makes the folder and its parents. The parents are like any folder that the user makes.
 fn make_root(path: &Path, group: Option<u32>) -> io::Result<File> {
-    if let Some(parent) = path.parent() {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(parent)?;
+    let parents = path.ancestors().skip(1);
+    let missing = parents.take_while(|parent| !parent.as_os_str().is_empty() && !parent.exists());
+    let missing: Vec<_> = missing.collect();
+    for parent in missing.into_iter().rev() {
+        let everybody = Mode::RWXU | Mode::RGRP | Mode::XGRP | Mode::ROTH | Mode::XOTH;
+        disk::make_folder(rustix::fs::CWD, parent, everybody)?;
     }
-    disk::make_folder(rustix::fs::CWD, path, Mode::RWXU)?;
-    let root = open_folder(rustix::fs::CWD, path)?;
-    if let Some(group) = group {
+    let is_new = disk::make_folder(rustix::fs::CWD, path, Mode::RWXU)?;
+    let root = open_root(path)?;
+    if is_new && let Some(group) = group {
         disk::set_owner(&root, None, Some(Gid::from_raw(group)))?;
         disk::set_mode(&root, Mode::RWXU | Mode::RWXG | Mode::SGID)?;
-    }
-    if let Some(parent) = path.parent() {
-        let parent = match parent.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => parent,
-        };
-        disk::sync_folder(&File::open(parent)?)?;
     }
     Ok(root)
 }
 
-fn open_folder(folder: impl rustix::fd::AsFd, path: &Path) -> io::Result<File> {
+/// The folder that somebody chose may be reached through a link; what is below it may not.
+fn open_root(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
+}
+
+fn open_folder(folder: &File, path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     match rustix::fs::openat(folder, path, flags, Mode::empty()) {
         Ok(opened) => Ok(opened.into()),

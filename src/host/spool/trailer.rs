@@ -13,8 +13,10 @@ use std::os::unix::fs::FileExt as _;
 use std::vec::Vec;
 
 use ring::digest::{Context, SHA256};
+use rustix::fs::OFlags;
 
 use super::entry::Head;
+use super::place;
 
 const MAGIC: [u8; 8] = *b"KEYSPOOL";
 
@@ -35,17 +37,19 @@ const CUT: Damage = "it does not end as an entry does";
 const WRONG: Damage = "its trailer is not what was written";
 const UNREADABLE: Damage = "its end cannot be read";
 
-/// The trailer.
-pub(super) fn encode(head: &Head) -> Vec<u8> {
-    // Strings, numbers and lists can always be written.
-    let mut trailer = serde_json::to_vec(head).unwrap_or_default();
+/// The trailer; `None` if there is too much in it.
+pub(super) fn encode(head: &Head) -> Option<Vec<u8>> {
+    let mut trailer = serde_json::to_vec(head).ok()?;
     let json = trailer.len() as u64;
+    if json > MAX_JSON {
+        return None;
+    }
     trailer.extend(head.digests.length.to_be_bytes());
     trailer.extend(json.to_be_bytes());
     trailer.extend(head.sequence.to_be_bytes());
     trailer.extend(check(&trailer));
     trailer.extend(MAGIC);
-    trailer
+    Some(trailer)
 }
 
 /// The head, out of a file of that length.
@@ -67,9 +71,21 @@ pub(super) fn read(file: &File, length: u64) -> Result<Head, Damage> {
     is_same.then_some(head).ok_or(WRONG)
 }
 
-/// The sequence alone, which costs less; it is not checked against the rest.
-pub(super) fn sequence(file: &File, length: u64) -> Result<u64, Damage> {
-    Ok(Footer::parse(&tail(file, length, FOOTER)?, length)?.sequence)
+/// The sequence, which is not checked against the rest, and the length of the file. What is damaged is older than
+/// everything. `None` if there is no such file.
+pub(super) fn glance(folder: &File, name: &str) -> Option<(u64, u64)> {
+    let file = match place::open_file(folder, name, OFlags::RDONLY) {
+        Ok(file) => file,
+        // It is none that was made here.
+        Err(error) if error.raw_os_error().is_none() => {
+            let length = place::length(folder, name).ok()??;
+            return Some((0, length));
+        }
+        Err(_) => return None,
+    };
+    let length = file.metadata().ok()?.len();
+    let footer = tail(&file, length, FOOTER).and_then(|tail| Footer::parse(&tail, length));
+    Some((footer.map_or(0, |footer| footer.sequence), length))
 }
 
 /// The first bytes of SHA-256.

@@ -247,17 +247,17 @@ impl EntryWriter {
         let (spool, length) = (&self.spool, self.length);
         let mut number = |ledger: &mut Ledger<'_>| {
             head.sequence = ledger.sequence();
-            let trailer = trailer::encode(&head);
-            (length + trailer.len() as u64, trailer)
+            let trailer = trailer::encode(&head).ok_or(SpoolError::TooMuch)?;
+            Ok((length + trailer.len() as u64, trailer))
         };
         let (file, trailer) = match self.file.take() {
             None => spool.0.locked(|ledger| {
-                let (whole, trailer) = number(ledger);
+                let (whole, trailer) = number(ledger)?;
                 Ok((Reserved::new(spool, ledger, whole)?, trailer))
             })?,
             Some(mut reserved) => {
                 let trailer = spool.0.locked(|ledger| {
-                    let (whole, trailer) = number(ledger);
+                    let (whole, trailer) = number(ledger)?;
                     reserved.fit(ledger, whole).map(|()| trailer)
                 })?;
                 (reserved, trailer)

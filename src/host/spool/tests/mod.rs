@@ -1,10 +1,62 @@
+mod damage;
+mod processes;
+mod properties;
+mod quota;
+mod scale;
+
 use std::io::{Read as _, Write as _};
 use std::string::String;
 use std::vec::Vec;
 
+use tempfile::TempDir;
+
 use super::*;
 use crate::core::time::UnixTime;
 use crate::host::s3::Content as _;
+
+/// Nothing depends on how much is free where the tests run.
+fn options() -> Options {
+    Options {
+        reserve: 0,
+        ..Options::default()
+    }
+}
+
+/// A folder that costs no waiting for a disk, where there is one.
+fn memory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
+/// Bytes and entries, as they are counted.
+fn usage_of(spool: &Spool) -> (u64, u64) {
+    let usage = spool.usage().unwrap();
+    (usage.bytes, usage.entries)
+}
+
+/// Bytes and entries, as they are found.
+fn count(spool: &Spool) -> (u64, u64) {
+    let mut counted = (0, 0);
+    // In the order in which files move.
+    for name in ["tmp", "entries", "aside"] {
+        for file in spool.path().join(name).read_dir().unwrap() {
+            let file = file.unwrap();
+            let is_reason = file.file_name().to_string_lossy().ends_with(".reason");
+            // It may be gone by now.
+            if !is_reason && let Ok(metadata) = file.metadata() {
+                counted = (counted.0 + metadata.len(), counted.1 + 1);
+            }
+        }
+    }
+    counted
+}
+
+fn reason() -> Reason {
+    Reason {
+        code: "KeyTooLongError".into(),
+        what: "the key is too long".into(),
+        at: UnixTime::from_secs(5),
+    }
+}
 
 fn naming(key: &str) -> Naming {
     Naming {
@@ -87,42 +139,12 @@ fn a_writer_that_is_dropped_leaves_nothing() {
 }
 
 #[test]
-fn the_quota_is_hard() {
-    let folder = tempfile::tempdir().unwrap();
-    let options = Options {
-        max_entries: Some(2),
-        ..Options::default()
-    };
-    let spool = Spool::open(folder.path(), options.clone()).unwrap();
-    for key in ["a", "b"] {
-        spool.add(&mut key.as_bytes(), naming(key)).unwrap();
-    }
-    let error = spool.add(&mut &b"c"[..], naming("c")).unwrap_err();
-    assert!(error.is_full(), "{error}");
-    assert_eq!(spool.usage().unwrap().rejected, 1);
-    let options = Options {
-        when_full: WhenFull::DropOldest,
-        ..options
-    };
-    let spool = Spool::open(folder.path(), options).unwrap();
-    for key in ["c", "d", "e"] {
-        spool.add(&mut key.as_bytes(), naming(key)).unwrap();
-    }
-    assert_eq!(keys(&spool), ["d", "e"]);
-    assert_eq!(spool.usage().unwrap().dropped, 3);
-}
-
-#[test]
 fn aside_and_back() {
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::open(folder.path(), Options::default()).unwrap();
     let first = spool.add(&mut &b"1"[..], naming("1")).unwrap();
     spool.add(&mut &b"2"[..], naming("2")).unwrap();
-    let reason = Reason {
-        code: "KeyTooLongError".into(),
-        what: "the key is too long".into(),
-        at: UnixTime::from_secs(5),
-    };
+    let reason = reason();
     assert!(spool.set_aside(first.id, &reason).unwrap());
     assert!(!spool.set_aside(first.id, &reason).unwrap());
     assert_eq!(keys(&spool), ["2"]);
@@ -158,6 +180,14 @@ fn news_are_what_was_not_there() {
         .map(|queued| queued.id)
         .collect();
     assert_eq!(found, [first.id, second.id]);
+    assert_eq!(news.look(&spool).unwrap(), []);
+    // Delivered, and added again.
+    spool.remove(first.id).unwrap();
+    spool.add(&mut &b"1"[..], naming("1")).unwrap();
+    assert_eq!(news.look(&spool).unwrap()[0].id, first.id);
+    spool.set_aside(second.id, &reason()).unwrap();
+    spool.retry(&Selection::All).unwrap();
+    assert_eq!(news.look(&spool).unwrap()[0].id, second.id);
     assert_eq!(news.look(&spool).unwrap(), []);
 }
 
