@@ -166,17 +166,67 @@ pub enum SpoolSetting {
     Reserve,
     /// Whose members may add.
     Group,
+    /// Folders whose files are taken over.
+    Watch,
+    /// How long nothing has to happen to a file until it is complete.
+    WatchQuiet,
+    /// Whether folders are looked at again and again.
+    WatchPoll,
+    /// A Unix socket that records come in by.
+    RecordSocket,
+    /// How long a record may be.
+    RecordMaxSize,
+    /// How many bytes of records become an object.
+    BatchSize,
+    /// How many records do.
+    BatchRecords,
+    /// How long a batch waits for more.
+    BatchAge,
+    /// How batches are compressed.
+    Compress,
+    /// Whether a sync is put off for others to share it.
+    GroupCommit,
 }
 
 impl SpoolSetting {
     /// All of them, in the order in which people read them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 16] = [
         Self::Dir,
         Self::MaxSize,
         Self::MaxEntries,
         Self::WhenFull,
         Self::Reserve,
         Self::Group,
+        Self::Watch,
+        Self::WatchQuiet,
+        Self::WatchPoll,
+        Self::RecordSocket,
+        Self::RecordMaxSize,
+        Self::BatchSize,
+        Self::BatchRecords,
+        Self::BatchAge,
+        Self::Compress,
+        Self::GroupCommit,
+    ];
+
+    /// Where the spool is, and how much it takes.
+    pub const OF_FOLDER: [Self; 6] = [
+        Self::Dir,
+        Self::MaxSize,
+        Self::MaxEntries,
+        Self::WhenFull,
+        Self::Reserve,
+        Self::Group,
+    ];
+
+    /// How records become objects.
+    pub const OF_RECORDS: [Self; 6] = [
+        Self::RecordMaxSize,
+        Self::BatchSize,
+        Self::BatchRecords,
+        Self::BatchAge,
+        Self::Compress,
+        Self::GroupCommit,
     ];
 }
 
@@ -191,6 +241,16 @@ impl SectionSetting for SpoolSetting {
             Self::WhenFull => "when-full",
             Self::Reserve => "reserve",
             Self::Group => "group",
+            Self::Watch => "watch",
+            Self::WatchQuiet => "watch-quiet",
+            Self::WatchPoll => "watch-poll",
+            Self::RecordSocket => "record-socket",
+            Self::RecordMaxSize => "record-max-size",
+            Self::BatchSize => "batch-size",
+            Self::BatchRecords => "batch-records",
+            Self::BatchAge => "batch-age",
+            Self::Compress => "compress",
+            Self::GroupCommit => "group-commit",
         }
     }
 
@@ -206,7 +266,11 @@ impl SectionSetting for SpoolSetting {
     }
 
     fn has_several(self) -> bool {
-        false
+        self == Self::Watch
+    }
+
+    fn is_name(self) -> bool {
+        self == Self::Watch
     }
 
     fn section(config: &Config) -> &SpoolConfig {

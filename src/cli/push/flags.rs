@@ -12,6 +12,8 @@ const DESTINATION: &str = "Destination";
 const OBJECT: &str = "Object";
 const TRANSFER: &str = "Transfer";
 const SPOOL: &str = "Spool";
+const WATCH: &str = "Watched folders";
+const RECORDS: &str = "Records";
 
 /// The command with the flags of `settings`, but for the one that is of the identity.
 pub fn add(command: Command, settings: &[PushSetting]) -> Command {
@@ -148,6 +150,59 @@ fn describe_spool(setting: SpoolSetting) -> Description {
         SpoolSetting::Group => of(
             "GROUP",
             "Whose members may add: a spool that is made gets mode 2770 and this group",
+        ),
+        other => describe_intake(other),
+    }
+}
+
+fn describe_intake(setting: SpoolSetting) -> Description {
+    let of = |heading, value, help| Description {
+        heading,
+        value,
+        help,
+    };
+    let records = |value, help| of(RECORDS, Some(value), help);
+    match setting {
+        SpoolSetting::WatchQuiet => of(
+            WATCH,
+            Some("TIME"),
+            "A file that was not renamed into the folder is complete when nothing has happened to it for so long \
+             [default: 5s]",
+        ),
+        SpoolSetting::WatchPoll => of(
+            WATCH,
+            None,
+            "Look at the folders again and again, also where the kernel could tell what changes",
+        ),
+        SpoolSetting::RecordSocket => records(
+            "PATH",
+            "Take newline-delimited JSON at this Unix socket, mode 0660, and answer what is on disk",
+        ),
+        SpoolSetting::RecordMaxSize => records("SIZE", "How long a record may be [default: 1MiB]"),
+        SpoolSetting::BatchSize => records(
+            "SIZE",
+            "So much of records becomes an object [default: 8MiB, at most a quarter of the quota]",
+        ),
+        SpoolSetting::BatchRecords => {
+            records("N", "So many records become an object [default: 100000]")
+        }
+        SpoolSetting::BatchAge => records(
+            "TIME",
+            "So long after its first record a batch becomes an object [default: 5m]",
+        ),
+        SpoolSetting::Compress => records(
+            "HOW",
+            "How objects of records are compressed: `gzip`, `zstd` or `none` [default: none]",
+        ),
+        SpoolSetting::GroupCommit => of(
+            RECORDS,
+            None,
+            "Put a sync off for some milliseconds, so that more records share it",
+        ),
+        _ => of(
+            WATCH,
+            Some("DIR"),
+            "Take over the files that appear in this folder; may be given several times",
         ),
     }
 }

@@ -5,6 +5,7 @@ use std::format;
 use std::io;
 use std::path::PathBuf;
 use std::string::String;
+use std::vec;
 use std::vec::Vec;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
@@ -133,6 +134,31 @@ impl Inputs {
             ));
         }
         Ok(Self { inputs, target })
+    }
+
+    /// Where to, for what comes from standard input without being named.
+    ///
+    /// # Errors
+    /// [`CliError`] if other inputs are named, or no destination.
+    pub fn target_alone(matches: &ArgMatches, settings: &Settings<'_>) -> Result<Target, CliError> {
+        let words = matches.get_many::<OsString>(FILES).unwrap_or_default();
+        let mut words: Vec<OsString> = words.cloned().collect();
+        let is_target = |word: &mut OsString| word.to_str().is_some_and(Target::is_meant_by);
+        let target = words
+            .pop_if(is_target)
+            .map(|text| read(&text))
+            .transpose()?;
+        if let Some(word) = words.iter().find(|word| *word != STDIN) {
+            return Err(CliError::usage(
+                format!(
+                    "`{}`: records come from standard input",
+                    place::shown(&word.to_string_lossy())
+                ),
+                "redirect the file: keystead spool add --records <FILE",
+            ));
+        }
+        let inputs = vec![];
+        Self { inputs, target }.target(matches, settings)
     }
 
     /// Where to: what the arguments or the settings say.

@@ -8,7 +8,7 @@ use crate::cli::error::CliError;
 use crate::cli::place;
 use crate::cli::settings::Settings;
 use crate::core::time::UnixTime;
-use crate::host::key_template::{CertificateFacts, Facts, KeyTemplate, SourceName};
+use crate::host::key_template::{CertificateFacts, Facts, KeyError, KeyTemplate, SourceName};
 use crate::host::push_config::PushSetting;
 use crate::host::section::SectionSetting as _;
 
@@ -71,7 +71,7 @@ impl Target {
 }
 
 /// What is known of this machine at this moment, to make keys with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct OwnFacts {
     hostname: String,
     time: UnixTime,
@@ -99,12 +99,7 @@ impl OwnFacts {
         source: &SourceName,
         shown: impl fmt::Display,
     ) -> Result<String, CliError> {
-        let facts = Facts {
-            hostname: &self.hostname,
-            time: self.time,
-            certificate: self.certificate.as_ref(),
-        };
-        template.key(&facts, source).map_err(|error| {
+        self.key_at(self.time, template, source).map_err(|error| {
             let shown = place::shown(&format!("{shown}"));
             CliError::usage(
                 format!("{shown}: {error}"),
@@ -114,6 +109,24 @@ impl OwnFacts {
                 },
             )
         })
+    }
+
+    /// The key that `source` has at another time.
+    ///
+    /// # Errors
+    /// [`KeyError`] if there is no such key.
+    pub fn key_at(
+        &self,
+        time: UnixTime,
+        template: &KeyTemplate,
+        source: &SourceName,
+    ) -> Result<String, KeyError> {
+        let facts = Facts {
+            hostname: &self.hostname,
+            time,
+            certificate: self.certificate.as_ref(),
+        };
+        template.key(&facts, source)
     }
 }
 

@@ -14,6 +14,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::failure;
 use super::place::SpoolPlan;
+use super::records;
 use crate::cli::context::{self, Context};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::flags;
@@ -39,6 +40,7 @@ const ABOUT: &str =
 const DETAILS: &str = "\
     keystead spool add report.json
     sensors-read | keystead spool add - --name readings.csv
+    sensors-follow | keystead spool add --records --compress gzip
 
 Prints the entry's id and where it will be. When that is printed, the data is on the disk, and `keystead spool \
 run` delivers it. Neither network nor private key is needed for this. The same content under the same key is one \
@@ -58,7 +60,9 @@ pub fn command() -> Command {
     let command = flags::signing(command, &[Setting::Certificate, Setting::StateDir]);
     let command = crate::cli::push::flags::add(command, &[PushSetting::To]);
     let command = crate::cli::push::flags::add(command, &PushSetting::OF_OBJECT);
-    let command = crate::cli::push::flags::add_spool(command, &SpoolSetting::ALL);
+    let command = crate::cli::push::flags::add_spool(command, &SpoolSetting::OF_FOLDER);
+    let command = records::add(command);
+    let command = crate::cli::push::flags::add_spool(command, &SpoolSetting::OF_RECORDS);
     inputs::add(command).arg(
         Arg::new(JSON)
             .long(JSON)
@@ -73,6 +77,9 @@ pub fn command() -> Command {
 /// # Errors
 /// [`CliError`] of the first input that was not accepted. The others are tried all the same.
 pub fn run(matches: &ArgMatches, context: &Context<'_>) -> Result<ExitCode, CliError> {
+    if matches.get_flag(records::RECORDS) {
+        return records::run(matches, context);
+    }
     let inputs = Inputs::new(matches)?;
     let settings = Settings::with_file(matches, context)?;
     let target = inputs.target(matches, &settings)?;

@@ -2,7 +2,9 @@
 
 mod add;
 pub mod failure;
+pub mod intake;
 pub mod place;
+mod records;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
