@@ -2,6 +2,7 @@
 //! that is visited as it arrives, and the [`Transport`] seam between them.
 
 mod collect;
+mod head;
 pub mod stream;
 
 use core::fmt;

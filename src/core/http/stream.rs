@@ -8,6 +8,7 @@ use core::fmt::{self, Write as _};
 use embedded_io::{ErrorKind, Read, Write};
 use zeroize::Zeroize as _;
 
+use super::head::{HeadWriter, body_length, write_head};
 use super::{Answer, Body, Request, TooLong, Transport, TransportError};
 
 /// A [`Transport`] over a stream that is already connected. Exchanges follow each other on it for as
@@ -394,113 +395,6 @@ fn decimal(text: &str) -> Option<u64> {
     digits.then(|| text.parse().ok()).flatten()
 }
 
-/// The length of a body in bytes.
-fn body_length(body: &Body<'_>) -> Result<u64, StreamError> {
-    struct Count(u64);
-    impl fmt::Write for Count {
-        fn write_str(&mut self, text: &str) -> fmt::Result {
-            self.0 += text.len() as u64;
-            Ok(())
-        }
-    }
-    match body {
-        Body::Bytes(bytes) => Ok(bytes.len() as u64),
-        Body::Text(text) => {
-            let mut count = Count(0);
-            write!(count, "{text}").map_err(|_| StreamError::BadHeader)?;
-            Ok(count.0)
-        }
-    }
-}
-
-fn write_head<S: Write>(
-    out: &mut HeadWriter<'_, S>,
-    request: &Request<'_>,
-    length: u64,
-    expect: bool,
-) -> fmt::Result {
-    write!(
-        Checked(out),
-        "{} {} HTTP/1.1",
-        request.method,
-        request.target
-    )?;
-    out.write_str("\r\n")?;
-    for header in request.headers {
-        write!(Checked(out), "{}: {}", header.name, header.value)?;
-        out.write_str("\r\n")?;
-    }
-    if expect {
-        out.write_str("expect: 100-continue\r\n")?;
-    }
-    write!(out, "content-length: {length}\r\n\r\n")
-}
-
-/// Bytes that go to the stream at once.
-const PIECE: usize = 256;
-
-/// Gathers small pieces of text and keeps the error that [`fmt::Write`] cannot carry.
-struct HeadWriter<'s, S> {
-    stream: &'s mut S,
-    piece: [u8; PIECE],
-    len: usize,
-    error: Option<StreamError>,
-}
-
-impl<'s, S: Write> HeadWriter<'s, S> {
-    fn new(stream: &'s mut S) -> Self {
-        Self {
-            stream,
-            piece: [0; PIECE],
-            len: 0,
-            error: None,
-        }
-    }
-
-    fn flush_piece(&mut self) -> fmt::Result {
-        let len = core::mem::take(&mut self.len);
-        self.stream.write_all(&self.piece[..len]).map_err(|error| {
-            self.error = Some(StreamError::io(error));
-            fmt::Error
-        })
-    }
-
-    fn finish(mut self, written: fmt::Result) -> Result<(), StreamError> {
-        written
-            .and_then(|()| self.flush_piece())
-            .map_err(|fmt::Error| self.error.unwrap_or(StreamError::BadHeader))
-    }
-}
-
-impl<S: Write> fmt::Write for HeadWriter<'_, S> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut rest = text.as_bytes();
-        while !rest.is_empty() {
-            if self.len == PIECE {
-                self.flush_piece()?;
-            }
-            let here = rest.len().min(PIECE - self.len);
-            let (now, later) = rest.split_at(here);
-            self.piece[self.len..self.len + here].copy_from_slice(now);
-            self.len += here;
-            rest = later;
-        }
-        Ok(())
-    }
-}
-
-/// Lets no line break into a line: a value that holds one would become another header.
-struct Checked<'a, W>(&'a mut W);
-
-impl<W: fmt::Write> fmt::Write for Checked<'_, W> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        if text.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-            return Err(fmt::Error);
-        }
-        self.0.write_str(text)
-    }
-}
-
 /// Why an exchange over a stream failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -520,7 +414,7 @@ pub enum StreamError {
 }
 
 impl StreamError {
-    fn io(error: impl embedded_io::Error) -> Self {
+    pub(super) fn io(error: impl embedded_io::Error) -> Self {
         Self::Io(error.kind())
     }
 }

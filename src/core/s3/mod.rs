@@ -31,7 +31,7 @@ pub const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 pub const MAX_KEY: usize = 1024;
 
 /// Headers of a request, all in all, that can be signed.
-pub const MAX_HEADERS: usize = 96;
+pub const MAX_HEADERS: usize = 64;
 
 /// What every request has of its own: host, four headers for the signature, one for the program.
 const OWN_HEADERS: usize = 6;

@@ -9,7 +9,8 @@ use std::string::{String, ToString as _};
 use super::bucket::Bucket;
 use super::documents::ErrorDocument;
 use super::error::{FaultKind, S3Error};
-use super::wire::{Failure, Reply};
+use super::reply::Reply;
+use super::wire::Failure;
 use crate::core::text::Printable;
 use crate::core::time::UnixTime;
 use crate::host::transport::HttpError;
@@ -80,11 +81,7 @@ const KNOWN: [Known; 18] = [
                  that the bucket is in; another session may do",
     },
     Known {
-        codes: &[
-            "SignatureDoesNotMatch",
-            "AuthorizationQueryParametersError",
-            "XAmzContentSHA256Mismatch",
-        ],
+        codes: &["SignatureDoesNotMatch", "AuthorizationQueryParametersError"],
         kind: FaultKind::Credentials,
         remedy: "check the secret key, and whether something between here and S3 changes requests (a proxy that \
                  rewrites headers or paths)",
@@ -136,12 +133,7 @@ const KNOWN: [Known; 18] = [
         remedy: "the bucket is in another region: give it with --s3-region",
     },
     Known {
-        codes: &[
-            "KMS.DisabledException",
-            "KMS.NotFoundException",
-            "KMS.InvalidStateException",
-            "KMSNotConfigured",
-        ],
+        codes: &["KMS.*", "KMSNotConfigured"],
         kind: FaultKind::Place,
         remedy: "check the KMS key: that it is there, in the bucket's region, and enabled",
     },
@@ -181,6 +173,7 @@ const KNOWN: [Known; 18] = [
             "InvalidDigest",
             "ChecksumMismatch",
             "InvalidChecksum",
+            "XAmzContentSHA256Mismatch",
         ],
         kind: FaultKind::Object,
         remedy: "what arrived is not what was sent: check that nothing changes the file, and the machine's memory",
@@ -257,6 +250,14 @@ fn by_status(status: u16) -> (FaultKind, &'static str) {
     }
 }
 
+/// Whether `code` is a known one, which may stand for all that begin like it.
+fn is(code: &str, known: &str) -> bool {
+    match known.strip_suffix('*') {
+        Some(beginning) => code.starts_with(beginning),
+        None => code == known,
+    }
+}
+
 /// What an answer means that is no success.
 pub(super) fn refusal(
     operation: &str,
@@ -268,7 +269,7 @@ pub(super) fn refusal(
     let document = ErrorDocument::read(&reply.body).unwrap_or_default();
     let known = KNOWN
         .iter()
-        .find(|known| known.codes.contains(&document.code.as_str()));
+        .find(|known| known.codes.iter().any(|code| is(&document.code, code)));
     let (mut kind, mut remedy) = match known {
         // Of a code below 500, whatever the status is; a server in trouble may say anything.
         Some(known) => (known.kind, known.remedy.to_owned()),
@@ -281,7 +282,7 @@ pub(super) fn refusal(
         kind = FaultKind::Place;
     }
     let region = (document.region.as_deref())
-        .or_else(|| reply.header("x-amz-bucket-region"))
+        .or_else(|| reply.value("x-amz-bucket-region"))
         .filter(|region| !region.is_empty() && *region != bucket.region());
     if let (FaultKind::Place, Some(region)) = (kind, region) {
         let (region, given) = (Printable(region), bucket.region());
@@ -317,7 +318,7 @@ fn sentence(
     if !document.message.is_empty() {
         what += &format!(": {}", Printable(document.message.trim()));
     }
-    let id = reply.header("x-amz-request-id");
+    let id = reply.value("x-amz-request-id");
     if let Some(id) = document.request_id.as_deref().or(id) {
         what += &format!(" (request {})", Printable(id));
     }
@@ -326,7 +327,7 @@ fn sentence(
 
 /// `x-amz-retry-after` in milliseconds, else `Retry-After` in seconds.
 fn retry_after(reply: &Reply) -> Option<Duration> {
-    let number = |name| reply.header(name)?.trim().parse().ok();
+    let number = |name| reply.value(name)?.trim().parse().ok();
     number("x-amz-retry-after")
         .map(Duration::from_millis)
         .or_else(|| number("retry-after").map(Duration::from_secs))
@@ -432,3 +433,6 @@ pub(super) fn unsignable(key: &str, why: &str) -> S3Error {
         date: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

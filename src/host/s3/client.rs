@@ -14,12 +14,13 @@ use super::digest::{Checksum, ChecksumAlgorithm};
 use super::documents::{self, CompleteResult, ErrorDocument, PartsPage};
 use super::error::{FaultKind, S3Error};
 use super::headers::Headers;
+use super::reply::Reply;
 use super::store::{Body, Completed, ObjectStore, Part, PartList, Stored, UploadId};
-use super::wire::{Reply, Wire};
+use super::wire::Wire;
 use crate::core::http;
 use crate::core::s3::{self, S3Request, UNSIGNED_PAYLOAD};
 use crate::core::sigv4::{Payload, hash_body};
-use crate::core::time::Clock as _;
+use crate::core::time::{Clock as _, UnixTime};
 use crate::host::session::Credentials;
 use crate::host::transport::{HttpError, TransportOptions};
 
@@ -170,21 +171,19 @@ impl Client {
         self.send(credentials, operation, payload, body.reader, body.length)
     }
 
-    fn date(&self, reply: &Reply) -> Option<crate::core::time::UnixTime> {
-        let date = reply
-            .header("date")
-            .and_then(crate::core::time::UnixTime::parse_http)?;
+    fn date(&self, reply: &Reply) -> Option<UnixTime> {
+        let date = reply.value("date").and_then(UnixTime::parse_http)?;
         self.wire.verifies_server().then_some(date)
     }
 
     /// What the headers of an answer say of an object.
     fn stored(&self, reply: &Reply) -> Stored {
-        let text = |name| reply.header(name).map(String::from);
+        let text = |name| reply.value(name).map(String::from);
         let checksum = |algorithm: ChecksumAlgorithm| {
-            Checksum::parse(algorithm, reply.header(algorithm.header())?)
+            Checksum::parse(algorithm, reply.value(algorithm.header())?)
         };
         // A checksum of parts' checksums has their number behind it. Without it, it says nothing.
-        let composite = reply.header("x-amz-checksum-type") == Some("COMPOSITE");
+        let composite = reply.value("x-amz-checksum-type") == Some("COMPOSITE");
         Stored {
             etag: text("etag").unwrap_or_default(),
             checksum: checksum(ChecksumAlgorithm::Crc64Nvme)
@@ -195,6 +194,16 @@ impl Client {
             date: self.date(reply),
             length: None,
         }
+    }
+
+    /// What a server says that has taken a body. One that names no ETag is none of S3, but a portal, perhaps, that
+    /// answers everything with a page.
+    fn taken(&self, name: &str, key: &str, reply: &Reply) -> Result<Stored, S3Error> {
+        let stored = self.stored(reply);
+        if stored.etag.is_empty() {
+            return Err(self.unreadable(name, key, reply, "it has no ETag"));
+        }
+        Ok(stored)
     }
 
     fn unreadable(&self, name: &str, key: &str, reply: &Reply, why: &str) -> S3Error {
@@ -232,11 +241,12 @@ impl ObjectStore for Client {
         attributes: &Attributes,
         body: Body<'_>,
     ) -> Result<Stored, S3Error> {
-        let mut operation = Operation::new("PutObject", "PUT", key, String::new());
+        const NAME: &str = "PutObject";
+        let mut operation = Operation::new(NAME, "PUT", key, String::new());
         operation.headers.attributes(attributes);
         operation.only_if_absent(attributes.only_if_absent);
         let reply = self.send_body(credentials, operation, body)?;
-        Ok(self.stored(&reply))
+        self.taken(NAME, key, &reply)
     }
 
     fn create_upload(
@@ -275,10 +285,7 @@ impl ObjectStore for Client {
         let query = format!("partNumber={number}&{}", of_upload(upload));
         let operation = Operation::new(NAME, "PUT", key, query);
         let reply = self.send_body(credentials, operation, body)?;
-        let stored = self.stored(&reply);
-        if stored.etag.is_empty() {
-            return Err(self.unreadable(NAME, key, &reply, "it has no ETag"));
-        }
+        let stored = self.taken(NAME, key, &reply)?;
         Ok(Part {
             number,
             etag: stored.etag,
@@ -382,7 +389,7 @@ impl ObjectStore for Client {
         match self.ask(credentials, operation) {
             Ok(reply) => Ok(Some(Stored {
                 length: reply
-                    .header("content-length")
+                    .value("content-length")
                     .and_then(|length| length.parse().ok()),
                 ..self.stored(&reply)
             })),

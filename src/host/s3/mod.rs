@@ -14,6 +14,7 @@ mod digest;
 mod documents;
 mod error;
 mod headers;
+mod reply;
 mod resume;
 mod socket;
 mod store;

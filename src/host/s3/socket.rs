@@ -94,21 +94,20 @@ impl Socket {
     pub(super) fn has_input(&mut self) -> bool {
         match self {
             Self::Plain(tcp) => is_readable(tcp, Duration::ZERO),
-            Self::Tls(stream) => {
-                // What is there may be a message of TLS's own, such as a ticket.
-                while stream.sock.has_input() {
-                    let StreamOwned { conn, sock } = &mut **stream;
-                    match conn.read_tls(sock) {
-                        Ok(1..) => {}
-                        _ => return true,
-                    }
-                    match conn.process_new_packets() {
-                        Ok(state) if state.plaintext_bytes_to_read() == 0 => {}
-                        _ => return true,
-                    }
+            Self::Tls(stream) => loop {
+                let StreamOwned { conn, sock } = &mut **stream;
+                match conn.process_new_packets() {
+                    Ok(state) if state.plaintext_bytes_to_read() == 0 => {}
+                    _ => return true,
                 }
-                false
-            }
+                // What is there may be a message of TLS's own, such as a ticket.
+                if !sock.has_input() {
+                    return false;
+                }
+                if !matches!(conn.read_tls(sock), Ok(1..)) {
+                    return true;
+                }
+            },
         }
     }
 

@@ -3,8 +3,9 @@
 
 use core::time::Duration;
 use std::io::{self, Read, Write as _};
-use std::string::{String, ToString as _};
+use std::string::ToString as _;
 use std::sync::Arc;
+use std::time::Instant;
 use std::vec;
 use std::vec::Vec;
 
@@ -14,9 +15,10 @@ use rustls::ClientConfig;
 use ureq::Proxy;
 use zeroize::Zeroizing;
 
+use super::reply::Reply;
 use super::socket::{self, Route, Socket};
 use crate::core::http::stream::{StreamError, StreamTransport};
-use crate::core::http::{Answer, Request, TooLong, TransportError as _};
+use crate::core::http::{Request, TransportError as _};
 use crate::host::clock::HostClock;
 use crate::host::endpoint::Endpoint;
 use crate::host::tls::{self, Trust};
@@ -41,11 +43,15 @@ const PIECE: usize = 64 << 10;
 /// The longest head of an answer; S3's have about 1 KiB.
 const MAX_HEAD: usize = 8 << 10;
 
-/// The longest body of an answer. The longest that is asked for are pages of `ListParts`.
-const MAX_BODY: usize = 256 << 10;
+/// What was read of a body goes out after this long, however little it is: a body may be made to come slowly, and
+/// servers do not wait for ever.
+const GATHER: Duration = Duration::from_millis(500);
 
-/// What the kernel has taken and not yet sent is given the time that a link of this rate needs, in bytes a second.
+/// What the kernel has taken and not yet sent is given the time that a link of this rate needs, in bytes a second…
 const THIN_LINK: u64 = 4 << 10;
+
+/// … but not longer than so many times what a connection may stand still.
+const MAX_PATIENCE: u64 = 4;
 
 /// A connection to one endpoint, made when it is needed.
 pub(super) struct Wire {
@@ -246,14 +252,10 @@ impl Exchange<'_, '_> {
         let mut left = length;
         loop {
             let connection = self.transport.stream();
-            let taken = connection.take(body, left).map_err(Stopped::Content)?;
-            if taken == 0 && left > 0 {
-                let missing = "there is less of it than there was";
-                return Err(Stopped::Content(io::Error::other(missing)));
-            }
-            left -= taken;
+            left -= connection.take(body, left).map_err(Stopped::Content)?;
             // Of a body in one piece nothing can be saved.
-            if left > 0 && connection.socket.has_input() && !self.goes_on()? {
+            let early = connection.socket.has_input() || self.transport.has_unread();
+            if left > 0 && early && !self.goes_on()? {
                 return Ok(false);
             }
             self.transport.stream().send()?;
@@ -298,7 +300,8 @@ impl Connection {
     /// Takes at most `left` bytes of the body, as many as there is room for.
     fn take(&mut self, body: &mut dyn Read, left: u64) -> io::Result<u64> {
         let mut taken = 0;
-        while taken < left && self.out.len() < PIECE {
+        let started = Instant::now();
+        while taken < left && self.out.len() < PIECE && started.elapsed() < GATHER {
             let at = self.out.len();
             let room = usize::try_from(left - taken).unwrap_or(PIECE);
             self.out.resize(PIECE.min(at + room), 0);
@@ -309,7 +312,10 @@ impl Connection {
             };
             self.out.truncate(at + len);
             match read {
-                Ok(0) => break,
+                Ok(0) => {
+                    let missing = "there is less of it than there was";
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, missing));
+                }
                 Ok(len) => taken += len as u64,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -331,7 +337,8 @@ impl Connection {
     fn be_patient(&mut self, length: u64) {
         let queue = sockopt::socket_send_buffer_size(self.socket.tcp()).unwrap_or_default();
         let queued = length.min(queue as u64);
-        self.patience = queued / THIN_LINK / self.idle.as_secs().max(1);
+        let seconds = queued / THIN_LINK;
+        self.patience = (seconds / self.idle.as_secs().max(1)).min(MAX_PATIENCE);
     }
 
     fn fail(&mut self, error: io::Error) -> IoError {
@@ -405,65 +412,5 @@ impl embedded_io::Read for Connection {
                 Err(error) => return Err(self.fail(error)),
             }
         }
-    }
-}
-
-/// An answer.
-#[derive(Debug, Default)]
-pub(super) struct Reply {
-    pub(super) status: u16,
-    headers: Vec<(&'static str, String)>,
-    pub(super) body: Vec<u8>,
-}
-
-/// The headers that somebody wants to see.
-const WANTED: [&str; 13] = [
-    "content-length",
-    "date",
-    "etag",
-    "retry-after",
-    "x-amz-bucket-region",
-    "x-amz-checksum-crc64nvme",
-    "x-amz-checksum-sha256",
-    "x-amz-checksum-type",
-    "x-amz-request-id",
-    "x-amz-retry-after",
-    "x-amz-server-side-encryption",
-    "x-amz-version-id",
-    "location",
-];
-
-impl Reply {
-    /// The value of a header that is [`WANTED`].
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        let mut headers = self.headers.iter();
-        headers
-            .find(|(given, _)| *given == name)
-            .map(|(_, value)| value.as_str())
-    }
-}
-
-impl Answer for Reply {
-    fn status(&mut self, status: u16) {
-        self.status = status;
-        self.headers.clear();
-        self.body.clear();
-    }
-
-    fn header(&mut self, name: &str, value: &[u8]) {
-        let wanted = WANTED
-            .iter()
-            .find(|wanted| name.eq_ignore_ascii_case(wanted));
-        if let (Some(name), Ok(value)) = (wanted, core::str::from_utf8(value)) {
-            self.headers.push((name, value.to_string()));
-        }
-    }
-
-    fn body(&mut self, piece: &[u8]) -> Result<(), TooLong> {
-        if self.body.len() + piece.len() > MAX_BODY {
-            return Err(TooLong);
-        }
-        self.body.extend_from_slice(piece);
-        Ok(())
     }
 }

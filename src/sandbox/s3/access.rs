@@ -3,6 +3,7 @@
 
 use std::borrow::ToOwned as _;
 use std::boxed::Box;
+use std::format;
 use std::path::{Path, PathBuf};
 use std::string::String;
 use std::sync::Arc;
@@ -76,6 +77,21 @@ impl SessionAccess {
         }
     }
 
+    /// `s3s-fs` says `AccessDenied` of uploads that have ended.
+    fn check_upload(&self, id: &str) -> S3Result<()> {
+        let is_id = id
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        if is_id && self.root.join(format!(".upload-{id}.json")).is_file() {
+            return Ok(());
+        }
+        Err(s3_error!(
+            NoSuchUpload,
+            "The specified multipart upload does not exist. The upload ID might be invalid, or the multipart \
+             upload might have been aborted or completed."
+        ))
+    }
+
     /// `s3s-fs` would make a bucket that is not there, and take a key for a path: what is in such a
     /// key could be the object of another key or bucket.
     fn check_storable(&self, operation: &str, path: &S3Path) -> S3Result<()> {
@@ -135,14 +151,17 @@ impl S3Access for SessionAccess {
     }
 
     async fn upload_part(&self, request: &mut S3Request<UploadPartInput>) -> S3Result<()> {
+        self.check_upload(&request.input.upload_id)?;
         belongs_to_the_bucket(request)
     }
 
     async fn upload_part_copy(&self, request: &mut S3Request<UploadPartCopyInput>) -> S3Result<()> {
+        self.check_upload(&request.input.upload_id)?;
         belongs_to_the_bucket(request)
     }
 
     async fn list_parts(&self, request: &mut S3Request<ListPartsInput>) -> S3Result<()> {
+        self.check_upload(&request.input.upload_id)?;
         belongs_to_the_bucket(request)
     }
 
@@ -150,6 +169,7 @@ impl S3Access for SessionAccess {
         &self,
         request: &mut S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<()> {
+        self.check_upload(&request.input.upload_id)?;
         belongs_to_the_bucket(request)
     }
 
@@ -157,6 +177,7 @@ impl S3Access for SessionAccess {
         &self,
         request: &mut S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<()> {
+        self.check_upload(&request.input.upload_id)?;
         belongs_to_the_bucket(request)
     }
 
