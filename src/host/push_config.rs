@@ -86,6 +86,23 @@ impl PushSetting {
         Self::Bandwidth,
     ];
 
+    /// What is decided when data is sent.
+    pub const OF_DELIVERY: [Self; 13] = [
+        Self::Credentials,
+        Self::S3Region,
+        Self::S3Endpoint,
+        Self::PathStyle,
+        Self::VirtualHost,
+        Self::S3DualStack,
+        Self::S3Fips,
+        Self::ExpectedBucketOwner,
+        Self::Checksum,
+        Self::Confirm,
+        Self::PartSize,
+        Self::Concurrency,
+        Self::Bandwidth,
+    ];
+
     /// What is decided when data is accepted, and kept with it.
     pub const OF_OBJECT: [Self; 8] = [
         Self::ContentType,
@@ -166,11 +183,27 @@ pub enum SpoolSetting {
     Reserve,
     /// Whose members may add.
     Group,
+    /// When uploads are allowed.
+    Between,
+    /// Where Prometheus asks.
+    Metrics,
 }
 
 impl SpoolSetting {
     /// All of them, in the order in which people read them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
+        Self::Dir,
+        Self::MaxSize,
+        Self::MaxEntries,
+        Self::WhenFull,
+        Self::Reserve,
+        Self::Group,
+        Self::Between,
+        Self::Metrics,
+    ];
+
+    /// What everybody has to say who opens it.
+    pub const OF_FOLDER: [Self; 6] = [
         Self::Dir,
         Self::MaxSize,
         Self::MaxEntries,
@@ -191,6 +224,8 @@ impl SectionSetting for SpoolSetting {
             Self::WhenFull => "when-full",
             Self::Reserve => "reserve",
             Self::Group => "group",
+            Self::Between => "between",
+            Self::Metrics => "metrics",
         }
     }
 

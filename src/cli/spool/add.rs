@@ -58,7 +58,7 @@ pub fn command() -> Command {
     let command = flags::signing(command, &[Setting::Certificate, Setting::StateDir]);
     let command = crate::cli::push::flags::add(command, &[PushSetting::To]);
     let command = crate::cli::push::flags::add(command, &PushSetting::OF_OBJECT);
-    let command = crate::cli::push::flags::add_spool(command, &SpoolSetting::ALL);
+    let command = crate::cli::push::flags::add_spool(command, &SpoolSetting::OF_FOLDER);
     inputs::add(command).arg(
         Arg::new(JSON)
             .long(JSON)

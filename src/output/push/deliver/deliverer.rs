@@ -75,6 +75,8 @@ pub struct Status {
     pub last_error: Option<LastError>,
     /// When S3 last confirmed an entry.
     pub last_delivery: Option<UnixTime>,
+    /// When the oldest entry that waits was accepted.
+    pub oldest: Option<UnixTime>,
     /// In how long what has failed is tried again.
     pub next_attempt: Option<Duration>,
     /// In how long the upload window opens, if it is closed.
@@ -330,6 +332,8 @@ impl Shared {
     fn status(&self) -> Status {
         let now = self.now();
         let there = self.spool.usage().ok().map(|usage| usage.bytes);
+        let oldest = self.lock().schedule.oldest();
+        let oldest = oldest.and_then(|place| self.spool.open_entry(place.1).ok()?);
         let state = self.lock();
         let gone = state.counts.delivered_bytes;
         let left = |until: Option<Duration>| until.map(|until| until.saturating_sub(now));
@@ -342,6 +346,7 @@ impl Shared {
             is_failing: state.is_failing,
             last_error: state.last_error.clone(),
             last_delivery: state.last_delivery,
+            oldest: oldest.map(|entry| entry.head.accepted),
             next_attempt: left(state.schedule.next_attempt()),
             window_opens: left(state.schedule.shut_until(now)),
             rate: there.and_then(|there| state.rates.rate(now, there, gone)),

@@ -115,6 +115,18 @@ impl Lane {
         self.waiting.len() + self.refused.len() + self.held.len()
     }
 
+    /// The oldest that waits.
+    pub fn oldest(&self) -> Option<Place> {
+        let waiting = self.waiting.keys().next();
+        let refused = self.refused.keys().next();
+        let held = self.held.keys().next();
+        [waiting, refused, held]
+            .into_iter()
+            .flatten()
+            .min()
+            .copied()
+    }
+
     /// Whether an entry waits here.
     pub fn knows(&self, place: Place) -> bool {
         self.waiting.contains_key(&place)

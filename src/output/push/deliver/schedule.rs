@@ -141,6 +141,12 @@ impl Schedule {
         self.in_flight.contains(&place) || self.lanes.iter().any(|lane| lane.knows(place))
     }
 
+    /// The oldest entry that is known.
+    pub fn oldest(&self) -> Option<Place> {
+        let waiting = self.lanes.iter().filter_map(Lane::oldest);
+        waiting.chain(self.in_flight.first().copied()).min()
+    }
+
     /// How many entries are known.
     pub fn len(&self) -> usize {
         self.in_flight.len() + self.lanes.iter().map(Lane::len).sum::<usize>()

@@ -46,6 +46,19 @@ pub struct Counts {
     pub no_session: u64,
 }
 
+impl Counts {
+    /// What failed, by what kept it.
+    pub fn failures(&self) -> [(&'static str, u64); 5] {
+        [
+            ("network", self.network),
+            ("throttled", self.throttled),
+            ("refused", self.refused),
+            ("local", self.local),
+            ("session", self.no_session),
+        ]
+    }
+}
+
 /// Two values that only grow, and one that does not, over the last hour.
 #[derive(Debug, Default)]
 pub struct Rates(VecDeque<Sample>);
