@@ -203,8 +203,16 @@ impl Access {
     }
 }
 
-/// What may be in a folder that is becoming a spool.
-const OURS: [&str; 1] = ["lost+found"];
+/// What may be in a folder that is becoming a spool: also the folders in it, which a system's administrator may
+/// have made.
+const OURS: [&str; 6] = [
+    "lost+found",
+    "tmp",
+    "entries",
+    "aside",
+    "journal",
+    "records",
+];
 
 /// Makes the folder and its parents. The parents are like any folder that the user makes.
 fn make_root(path: &Path, group: Option<u32>) -> io::Result<File> {

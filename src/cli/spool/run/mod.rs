@@ -8,7 +8,9 @@ mod site;
 use core::time::Duration;
 use std::boxed::Box;
 use std::format;
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::process::ExitCode;
 use std::string::{String, ToString as _};
 use std::sync::Arc;
@@ -120,10 +122,8 @@ pub fn run(matches: &ArgMatches, context: &Context<'_>) -> Result<ExitCode, CliE
 fn listeners(plan: &RunPlan, spool: &Spool) -> Result<Vec<Listener>, CliError> {
     let path = spool.path().join(SOCKET);
     // Whoever may add may ask how it is.
-    let mode = match spool.options().group {
-        Some(_) => 0o660,
-        None => 0o600,
-    };
+    let is_shared = fs::metadata(spool.path()).is_ok_and(|folder| folder.mode() & 0o020 != 0);
+    let mode = if is_shared { 0o660 } else { 0o600 };
     let socket = Listener::bind_unix(&path, mode).map_err(|error| {
         let what = format!("cannot listen at {}: {error}", path.display());
         match error.kind() {
