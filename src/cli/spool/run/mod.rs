@@ -105,7 +105,13 @@ pub fn run(matches: &ArgMatches, context: &Context<'_>) -> Result<ExitCode, CliE
         }
         waker.stop();
     };
-    let reporter = service.watch(refreshers.clone(), Box::new(drain))?;
+    let ask = Arc::downgrade(&deliverer);
+    let ask = move || {
+        if let Some(deliverer) = ask.upgrade() {
+            deliverer.ask();
+        }
+    };
+    let reporter = service.watch_with(refreshers.clone(), Box::new(drain), Box::new(ask))?;
     context.console.note(&format!(
         "delivering {}",
         deliverer.spool().path().display()

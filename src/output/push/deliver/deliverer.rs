@@ -10,6 +10,7 @@ use std::string::String;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
+use std::vec::Vec;
 
 use super::between::Between;
 use super::event::{Observer, Told};
@@ -22,7 +23,7 @@ use crate::host::random::Random;
 use crate::host::refresh::Clocks;
 use crate::host::s3::ObjectStore;
 use crate::host::session::Credentials;
-use crate::host::spool::{Reason, RunLock, Spool, SpoolError};
+use crate::host::spool::{EntryId, Reason, RunLock, Spool, SpoolError};
 use crate::output::push::{Allowed, Pace, Sessions, UploadOptions};
 
 /// How a spool is delivered.
@@ -112,7 +113,7 @@ pub(super) struct Shared {
 pub(super) struct State {
     pub schedule: Schedule,
     /// What is not in the schedule yet, the oldest last.
-    pub backlog: std::vec::Vec<Place>,
+    pub backlog: Vec<Place>,
     /// What is to become of entries, but for a disk that does not let it.
     pub settled: BTreeMap<Place, Settled>,
     /// Why entries were refused that may turn out to be refused for themselves.
@@ -122,7 +123,8 @@ pub(super) struct State {
     pub rates: Rates,
     pub last_error: Option<LastError>,
     pub last_delivery: Option<UnixTime>,
-    pub is_failing: bool,
+    /// Entries that were taken out of the spool since the last look.
+    pub gone: Vec<EntryId>,
     pub told: Told,
     pub observer: Box<dyn Observer>,
     pub is_stopping: bool,
@@ -130,7 +132,7 @@ pub(super) struct State {
     pub running: usize,
     /// When the lookout was last seen.
     pub pulse: Instant,
-    pub wakes: std::vec::Vec<Box<dyn Fn() + Send>>,
+    pub wakes: Vec<Box<dyn Fn() + Send>>,
 }
 
 /// What is to become of an entry.
@@ -167,7 +169,7 @@ impl Deliverer {
         let lock = spool.lock_run().map_err(StartError::Spool)?;
         let state = State {
             schedule: Schedule::new(options.seed, options.concurrency),
-            backlog: std::vec::Vec::new(),
+            backlog: Vec::new(),
             settled: BTreeMap::new(),
             refusals: BTreeMap::new(),
             session: Session::default(),
@@ -175,13 +177,13 @@ impl Deliverer {
             rates: Rates::default(),
             last_error: None,
             last_delivery: None,
-            is_failing: false,
+            gone: Vec::new(),
             told: Told::default(),
             observer,
             is_stopping: false,
             running: 0,
             pulse: Instant::now(),
-            wakes: std::vec::Vec::new(),
+            wakes: Vec::new(),
         };
         let shared = Arc::new(Shared {
             pace: Pace::new(options.bandwidth),
@@ -343,7 +345,7 @@ impl Shared {
                 ..state.counts.clone()
             },
             in_flight: state.schedule.in_flight(),
-            is_failing: state.is_failing,
+            is_failing: state.schedule.is_failing(),
             last_error: state.last_error.clone(),
             last_delivery: state.last_delivery,
             oldest: oldest.map(|entry| entry.head.accepted),

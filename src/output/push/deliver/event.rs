@@ -1,6 +1,7 @@
 //! What happens, for a log.
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::string::String;
 
 use super::tally::LastError;
@@ -61,22 +62,27 @@ impl Observer for () {
     fn event(&mut self, _event: &Event<'_>) {}
 }
 
+/// What a failure is about: each is told for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum About {
+    /// The way to the bucket of that lane.
+    Lane(usize),
+    Session,
+    Disk,
+}
+
 /// What was told, so that it is not told again.
 #[derive(Debug, Default)]
-pub(super) struct Told {
-    failing: Option<String>,
-}
+pub(super) struct Told(BTreeMap<About, String>);
 
 impl Told {
     /// Whether this failure is another one than the last. Another sentence for the same is no news.
-    pub(super) fn is_news(&mut self, about: String) -> bool {
-        let is_news = self.failing.as_ref() != Some(&about);
-        self.failing = Some(about);
-        is_news
+    pub(super) fn is_news(&mut self, about: About, what: &str) -> bool {
+        self.0.insert(about, what.into()).as_deref() != Some(what)
     }
 
     /// Whether something has failed that is over now.
-    pub(super) fn is_over(&mut self) -> bool {
-        self.failing.take().is_some()
+    pub(super) fn is_over(&mut self, about: About) -> bool {
+        self.0.remove(&about).is_some()
     }
 }

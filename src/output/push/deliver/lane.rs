@@ -383,6 +383,11 @@ impl Lane {
         }
     }
 
+    /// Whether nothing passes.
+    pub fn is_paused(&self) -> bool {
+        self.pause.is_some()
+    }
+
     /// Until when nothing is tried.
     pub fn pauses_until(&self) -> Option<Duration> {
         self.pause.map(|pause| pause.until)

@@ -1,5 +1,6 @@
 //! The thread that looks for new entries, for the network and at the upload window.
 
+use core::mem;
 use core::time::Duration;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
@@ -12,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::between::Window;
 use super::deliverer::{Shared, State};
-use super::event::Event;
+use super::event::{About, Event};
 #[cfg(target_os = "linux")]
 use super::network::Network;
 use super::schedule::Place;
@@ -25,8 +26,12 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The same where it does; what it may have missed is found then.
 const LOOK_SELDOM: Duration = Duration::from_secs(30);
 
-/// The schedule knows so many entries at once. Those of a spool that is fuller wait as what they are known by.
+/// The schedule knows so many entries at once that can be sent. Those of a spool that is fuller wait as what they
+/// are known by.
 const KNOWN: usize = 1_000;
+
+/// And so many in all: where one bucket takes nothing, those for another one are found behind its entries.
+const KNOWN_AT_MOST: usize = 20_000;
 
 /// Has the lookout look.
 #[derive(Debug)]
@@ -85,6 +90,7 @@ pub(super) fn run(shared: &Shared) {
 
 /// Finds new entries, and has the schedule know the oldest.
 fn look_at_spool(shared: &Shared, news: &mut News) {
+    news.forget(&mut mem::take(&mut shared.lock().gone));
     match news.look(&shared.spool) {
         Ok(new) if new.is_empty() => {}
         Ok(new) => {
@@ -112,7 +118,8 @@ pub(super) fn feed(shared: &Shared) {
     loop {
         let batch: Vec<Place> = {
             let mut state = shared.lock();
-            let room = KNOWN.saturating_sub(state.schedule.len());
+            let room = KNOWN.saturating_sub(state.schedule.can_be_sent());
+            let room = room.min(KNOWN_AT_MOST.saturating_sub(state.schedule.len()));
             let rest = state.backlog.len().saturating_sub(room.min(100));
             state.backlog.split_off(rest)
         };
@@ -152,7 +159,7 @@ fn trouble(shared: &Shared, error: &SpoolError) {
     let what = error.to_string();
     let mut state = shared.lock();
     state.failed_with(what.clone(), error.remedy().into(), shared.wall());
-    if state.told.is_news(what.clone()) {
+    if state.told.is_news(About::Disk, &what) {
         state.observer.event(&Event::Disk(&what));
     }
 }

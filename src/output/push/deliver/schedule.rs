@@ -152,6 +152,17 @@ impl Schedule {
         self.in_flight.len() + self.lanes.iter().map(Lane::len).sum::<usize>()
     }
 
+    /// How many of them can be sent, as far as one knows.
+    pub fn can_be_sent(&self) -> usize {
+        let lanes = self.lanes.iter().filter(|lane| !lane.is_paused());
+        self.in_flight.len() + lanes.map(Lane::len).sum::<usize>()
+    }
+
+    /// Whether nothing passes to one of the buckets, or there are no credentials.
+    pub fn is_failing(&self) -> bool {
+        self.sessions.is_some() || self.lanes.iter().any(Lane::is_paused)
+    }
+
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -289,6 +300,11 @@ impl Schedule {
     /// How many entries are on their way.
     pub fn in_flight(&self) -> usize {
         self.in_flight.len()
+    }
+
+    /// Until when nothing is tried in a lane.
+    pub(super) fn pauses_until(&self, lane: usize) -> Option<Duration> {
+        self.lanes.get(lane)?.pauses_until()
     }
 
     /// The first time at which something that has failed is tried again; `None` while nothing fails.

@@ -9,12 +9,12 @@ use std::string::{String, ToString as _};
 use std::sync::Arc;
 
 use super::deliverer::{Settled, Shared, State};
-use super::event::Event;
+use super::event::{About, Event};
 use super::schedule::{End, Next, Place, Ticket};
 use super::tally::LastError;
 use crate::core::time::UnixTime;
 use crate::host::refresh::Failure;
-use crate::host::s3::{FaultKind, MemoryJournal, ObjectStore, S3Error};
+use crate::host::s3::{FaultKind, ObjectStore, S3Error};
 use crate::host::session::Credentials;
 use crate::host::spool::{Entry, Reason, SpoolError};
 use crate::output::push::{Confirm, Halt, Object, Outcome, Progress, Sessions, Uploader};
@@ -91,7 +91,7 @@ fn deliver(
         }
         Err(error) => return disk(shared, &error),
     };
-    let mut journal = MemoryJournal::default();
+    let mut journal = shared.spool.journal(id);
     let head = &entry.head;
     let store = match store(shared, stores, &head.bucket) {
         Ok(store) => store,
@@ -109,6 +109,7 @@ fn deliver(
     };
     let mut uploader = Uploader {
         store,
+        helpers: &mut [],
         sessions,
         options: &shared.options.upload,
         pace: &shared.pace,
@@ -178,7 +179,7 @@ fn settled(shared: &Shared, ticket: &Ticket, entry: &Entry, outcome: Outcome, se
         state.counts.delivered += 1;
         state.counts.delivered_bytes += length;
         state.last_delivery = Some(shared.wall());
-        state.passing();
+        state.passing(ticket.lane);
         state.observer.event(&Event::Delivered {
             bucket: &head.bucket,
             key: &head.key,
@@ -214,7 +215,12 @@ fn settle(shared: &Shared, place: Place, what: Settled) -> End {
         }
     };
     match done {
-        Ok(_) => End::SetAside,
+        Ok(_) => {
+            let mut state = shared.lock();
+            state.gone.push(id);
+            state.told.is_over(About::Disk);
+            End::SetAside
+        }
         Err(error) => {
             let end = disk(shared, &error);
             shared.lock().settled.insert(place, what);
@@ -258,10 +264,12 @@ fn failed(shared: &Shared, ticket: &Ticket, entry: &Entry, error: &S3Error, sess
 fn no_session(shared: &Shared, failure: &Failure) -> End {
     let mut state = shared.lock();
     state.counts.no_session += 1;
-    state.is_failing = true;
     let (what, remedy) = (failure.what.clone(), failure.remedy.clone());
     state.failed_with(what, remedy, shared.wall());
-    if state.told.is_news(format!("{:?}", failure.kind)) {
+    if state
+        .told
+        .is_news(About::Session, &format!("{:?}", failure.kind))
+    {
         state.observer.event(&Event::NoSession(failure));
     }
     End::NoSession(failure.kind)
@@ -273,7 +281,7 @@ fn disk(shared: &Shared, error: &SpoolError) -> End {
     let mut state = shared.lock();
     state.counts.local += 1;
     state.failed_with(what.clone(), error.remedy().into(), shared.wall());
-    if state.told.is_news(what.clone()) {
+    if state.told.is_news(About::Disk, &what) {
         state.observer.event(&Event::Disk(&what));
     }
     End::Stuck
@@ -286,7 +294,7 @@ fn ended(shared: &Shared, ticket: Ticket, end: End) {
         let mut state = shared.lock();
         let poison = state.schedule.ended(now, ticket, end);
         if let End::Failed { kind, .. } = end {
-            state.failing(now, kind);
+            state.failing(now, ticket.lane, kind);
         }
         if !matches!(end, End::Failed { .. } | End::Stuck) {
             state.refusals.remove(&ticket.place);
@@ -341,20 +349,19 @@ impl State {
         self.last_error = Some(LastError { what, remedy, at });
     }
 
-    fn passing(&mut self) {
-        self.is_failing = false;
-        if self.told.is_over() {
+    fn passing(&mut self, lane: usize) {
+        let has_failed = self.told.is_over(About::Session);
+        if self.told.is_over(About::Lane(lane)) | has_failed {
             self.observer.event(&Event::Passing);
         }
     }
 
     /// An upload has failed. What concerns an entry alone is no news about the way.
-    fn failing(&mut self, now: Duration, kind: FaultKind) {
-        let Some(until) = self.schedule.next_attempt() else {
+    fn failing(&mut self, now: Duration, lane: usize, kind: FaultKind) {
+        let Some(until) = self.schedule.pauses_until(lane) else {
             return;
         };
-        self.is_failing = true;
-        if self.told.is_news(format!("{kind:?}"))
+        if self.told.is_news(About::Lane(lane), &format!("{kind:?}"))
             && let Some(error) = self.last_error.clone()
         {
             let again = until.saturating_sub(now);
