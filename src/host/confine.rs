@@ -20,6 +20,9 @@ pub struct Needs {
     pub read: Vec<PathBuf>,
     /// The folders in which it writes. They have to be there.
     pub write: Vec<PathBuf>,
+    /// Whether it moves files there from one folder to another. Landlock allows that from version 2 on (Linux
+    /// 5.19): before, there is none for such a daemon.
+    pub moves_files: bool,
     /// The devices that it speaks to, such as its terminal.
     pub devices: Vec<PathBuf>,
     /// The TCP ports that it connects to, on whichever host.
@@ -177,9 +180,9 @@ mod landlock {
     use std::string::{String, ToString as _};
 
     use landlock::{
-        ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, NetPort, Ruleset,
-        RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, RulesetError, Scope,
-        path_beneath_rules,
+        ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _,
+        LandlockStatus, NetPort, Ruleset, RulesetAttr as _, RulesetCreated,
+        RulesetCreatedAttr as _, RulesetError, Scope, path_beneath_rules,
     };
 
     use super::{Confined, Needs};
@@ -190,6 +193,9 @@ mod landlock {
     const SCOPES: ABI = ABI::V6;
 
     pub fn confine(needs: &Needs) -> Result<Confined, String> {
+        if needs.moves_files && !can_move_files() {
+            return Ok(Confined::Unsupported);
+        }
         let text = |error: RulesetError| error.to_string();
         let status = rules(needs)
             .and_then(RulesetCreated::restrict_self)
@@ -202,9 +208,21 @@ mod landlock {
         })
     }
 
+    fn can_move_files() -> bool {
+        Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::Refer)
+            .is_ok()
+    }
+
     fn rules(needs: &Needs) -> Result<RulesetCreated, RulesetError> {
         let read = AccessFs::ReadFile | AccessFs::ReadDir;
+        let moves = match needs.moves_files {
+            true => AccessFs::Refer.into(),
+            false => BitFlags::<AccessFs>::empty(),
+        };
         let write = read
+            | moves
             | AccessFs::WriteFile
             | AccessFs::Truncate
             | AccessFs::MakeReg

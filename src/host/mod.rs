@@ -25,6 +25,7 @@ pub mod on_aws;
 pub mod pkix;
 #[cfg(feature = "push")]
 pub mod push_config;
+pub mod random;
 pub mod refresh;
 pub mod remedy;
 pub mod requester;

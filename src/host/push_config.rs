@@ -86,6 +86,23 @@ impl PushSetting {
         Self::Bandwidth,
     ];
 
+    /// What is decided when data is sent.
+    pub const OF_DELIVERY: [Self; 13] = [
+        Self::Credentials,
+        Self::S3Region,
+        Self::S3Endpoint,
+        Self::PathStyle,
+        Self::VirtualHost,
+        Self::S3DualStack,
+        Self::S3Fips,
+        Self::ExpectedBucketOwner,
+        Self::Checksum,
+        Self::Confirm,
+        Self::PartSize,
+        Self::Concurrency,
+        Self::Bandwidth,
+    ];
+
     /// What is decided when data is accepted, and kept with it.
     pub const OF_OBJECT: [Self; 8] = [
         Self::ContentType,
@@ -186,17 +203,23 @@ pub enum SpoolSetting {
     Compress,
     /// Whether a sync is put off for others to share it.
     GroupCommit,
+    /// When uploads are allowed.
+    Between,
+    /// Where Prometheus asks.
+    Metrics,
 }
 
 impl SpoolSetting {
     /// All of them, in the order in which people read them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Dir,
         Self::MaxSize,
         Self::MaxEntries,
         Self::WhenFull,
         Self::Reserve,
         Self::Group,
+        Self::Between,
+        Self::Metrics,
         Self::Watch,
         Self::WatchQuiet,
         Self::WatchPoll,
@@ -251,6 +274,8 @@ impl SectionSetting for SpoolSetting {
             Self::BatchAge => "batch-age",
             Self::Compress => "compress",
             Self::GroupCommit => "group-commit",
+            Self::Between => "between",
+            Self::Metrics => "metrics",
         }
     }
 

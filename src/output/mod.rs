@@ -8,6 +8,8 @@ pub mod credentials_file;
 pub mod environment;
 #[cfg(feature = "http-server")]
 pub mod http;
+#[cfg(feature = "http-server")]
+pub mod metrics;
 #[cfg(feature = "push")]
 pub mod push;
 #[cfg(feature = "http-server")]

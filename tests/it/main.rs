@@ -14,6 +14,7 @@ mod cli_on_aws;
 mod cli_serve;
 mod cli_settings;
 mod cli_spool_records;
+mod cli_spool_run;
 mod cli_tokens;
 mod cli_tpm;
 mod cli_update;

@@ -291,6 +291,7 @@ documents! {
     sandbox "docs/sandbox.md"
     serve "docs/serve.md"
     service "docs/service.md"
+    spool "docs/spool.md"
     tpm "docs/tpm.md"
     update "docs/update.md"
 }

@@ -1,6 +1,7 @@
 //! The files in `packaging/systemd`, as the programs judge them that read them.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use hsm_tests::program::{self, run, run_with_input};
@@ -16,6 +17,7 @@ fn units() -> tempfile::TempDir {
     for name in [
         "keystead.service",
         "keystead.socket",
+        "keystead-spool.service",
         "user/keystead-update@.service",
     ] {
         let text = fs::read_to_string(packaging().join(name)).unwrap();
@@ -32,6 +34,7 @@ fn systemd_finds_nothing_wrong() {
     for (manager, unit) in [
         ("--system", "keystead.service"),
         ("--system", "keystead.socket"),
+        ("--system", "keystead-spool.service"),
         ("--user", "keystead-update@hub.service"),
     ] {
         let name = unit.replace("@hub", "@");
@@ -57,20 +60,21 @@ fn systemd_finds_nothing_wrong() {
 fn systemd_rates_the_sandbox() {
     let units = units();
     // In tenths.
-    let rated = |threshold: &str| {
+    let rated = |unit: &str, threshold: &str| {
         let mut rate = program::command("systemd-analyze");
         rate.args(["security", "--offline=true", "--no-pager"])
             .arg(format!("--threshold={threshold}"))
-            .arg(units.path().join("keystead.service"));
+            .arg(units.path().join(unit));
         run(&mut rate).success()
     };
-    rated("13");
+    rated("keystead.service", "13");
+    rated("keystead-spool.service", "13");
     let drop_ins = units.path().join("keystead.service.d");
     fs::create_dir(&drop_ins).unwrap();
     for name in ["tpm.conf", "pcscd.conf"] {
         fs::copy(packaging().join("drop-ins").join(name), drop_ins.join(name)).unwrap();
     }
-    let report = rated("15");
+    let report = rated("keystead.service", "15");
     assert!(report.contains("/dev/tpmrm0"), "{report}");
 }
 
@@ -116,4 +120,9 @@ fn users_and_folders_are_made() {
     assert!(groups.lines().any(|line| line.starts_with("keystead:")));
     assert!(root.path().join("etc/keystead").is_dir());
     assert!(root.path().join("var/lib/keystead").is_dir());
+    for folder in ["", "tmp", "entries", "aside", "journal", "records"] {
+        let folder = root.path().join("var/lib/keystead/spool").join(folder);
+        let mode = fs::metadata(&folder).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o2770, "{}", folder.display());
+    }
 }

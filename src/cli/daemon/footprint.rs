@@ -22,6 +22,7 @@ use crate::host::config::Setting;
 use crate::host::confine::Needs;
 use crate::host::endpoint::Endpoint;
 use crate::host::tls::Trust;
+use crate::host::transport::TransportOptions;
 
 /// What one identity, or several, or a daemon beside them needs.
 #[derive(Debug, Default)]
@@ -62,16 +63,8 @@ impl Footprint {
         if let Some((file, _)) = sources.configuration() {
             all.needs.read_file(file);
         }
-        match &plan.network.transport.trust {
-            Trust::Bundle(file) => all.needs.read_file(file),
-            Trust::System | Trust::Anyone => {}
-        }
         all.needs.read_system();
-        let endpoint = &plan.session.endpoint;
-        all.needs.connect.extend([DNS, port(endpoint)]);
-        if let Some(proxy) = &plan.network.transport.proxy {
-            all.needs.connect.extend(url_ports(proxy));
-        }
+        all.reach(&plan.session.endpoint, &plan.network.transport);
         if plan.on_aws.is_some() {
             all.add_own_role(context.environment);
         }
@@ -82,6 +75,17 @@ impl Footprint {
             all.needs.devices.push("/dev/tty".into());
         }
         Ok(all)
+    }
+
+    /// Adds what speaking to an endpoint takes, on whichever host of that service it is.
+    pub fn reach(&mut self, endpoint: &Endpoint, transport: &TransportOptions) {
+        if let Trust::Bundle(file) = &transport.trust {
+            self.needs.read_file(file);
+        }
+        self.needs.connect.extend([DNS, port(endpoint)]);
+        if let Some(proxy) = &transport.proxy {
+            self.needs.connect.extend(url_ports(proxy));
+        }
     }
 
     /// Adds a folder that is written in. If it is missing it is made: later it cannot be.
@@ -98,7 +102,9 @@ impl Footprint {
             write,
             devices,
             connect,
+            moves_files,
         } = other.needs.clone();
+        self.needs.moves_files |= moves_files;
         self.needs.read.extend(read);
         self.needs.write.extend(write);
         self.needs.devices.extend(devices);

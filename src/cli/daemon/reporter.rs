@@ -20,6 +20,7 @@ pub struct Reporter {
     interval: Option<Duration>,
     refreshers: Vec<Watched>,
     told: String,
+    is_due: bool,
 }
 
 struct Watched {
@@ -43,20 +44,38 @@ impl Reporter {
             interval: watchdog.map(|timeout| timeout / 2),
             refreshers: watched.collect(),
             told: String::new(),
+            is_due: true,
         }
     }
 
     /// Says how things are, if that has changed. To be called when a refresher has done something.
     pub fn changed(&mut self) {
+        self.changed_with("");
+    }
+
+    /// The same of a daemon that does more than to keep credentials: `more` says how that is.
+    pub fn changed_with(&mut self, more: &str) {
+        self.is_due = false;
         let all = self
             .refreshers
             .iter()
             .map(|one| line(&one.refresher.status()));
-        let text = all.collect::<Vec<_>>().join("; ");
+        let more = (!more.is_empty()).then(|| more.into());
+        let text = more.into_iter().chain(all).collect::<Vec<_>>().join("; ");
         if text != self.told {
             self.notifier.status(&text);
             self.told = text;
         }
+    }
+
+    /// Something has changed; it may be told a little later.
+    pub fn due(&mut self) {
+        self.is_due = true;
+    }
+
+    /// Whether something has changed since it was last told.
+    pub fn is_due(&self) -> bool {
+        self.is_due
     }
 
     /// Gives a sign of life, unless a refresher is stuck; in how long the next one is due, if anybody wants

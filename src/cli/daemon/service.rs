@@ -89,6 +89,20 @@ impl Service {
         refreshers: Vec<Refresher>,
         drain: Box<dyn Fn() + Send>,
     ) -> Result<Reporter, CliError> {
+        self.watch_with(refreshers, drain, Box::new(|| {}))
+    }
+
+    /// The same of a daemon that has more to do than its identities when everything is to be read again:
+    /// `reload_more` is called then.
+    ///
+    /// # Errors
+    /// As [`watch`](Self::watch).
+    pub fn watch_with(
+        &self,
+        refreshers: Vec<Refresher>,
+        drain: Box<dyn Fn() + Send>,
+        reload_more: Box<dyn Fn() + Send>,
+    ) -> Result<Reporter, CliError> {
         let notifier = self.notifier.clone();
         let reload = Reload::new(&refreshers);
         let again = refreshers.clone();
@@ -99,6 +113,7 @@ impl Service {
             }
             Asked::Reload => {
                 notifier.reloading();
+                reload_more();
                 let ended = reload.begin(&again);
                 let notifier = notifier.clone();
                 // Signals have to be heard meanwhile. Without a thread nobody can wait: it is said at once.

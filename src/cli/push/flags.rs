@@ -151,6 +151,14 @@ fn describe_spool(setting: SpoolSetting) -> Description {
             "GROUP",
             "Whose members may add: a spool that is made gets mode 2770 and this group",
         ),
+        SpoolSetting::Between => of(
+            "HH:MM-HH:MM",
+            "Upload in this part of the day alone, UTC, or with an offset: 01:00-05:00+02:00",
+        ),
+        SpoolSetting::Metrics => of(
+            "ADDRESS:PORT",
+            "Serve Prometheus metrics at an address of this machine, such as 127.0.0.1:9913",
+        ),
         other => describe_intake(other),
     }
 }

@@ -10,6 +10,8 @@ mod run;
 mod tls;
 mod token_file;
 
+pub use plan::is_remote;
+
 use std::ffi::OsString;
 use std::process::ExitCode;
 

@@ -1,10 +1,14 @@
 //! `keystead spool`: data on disk that is on its way to S3.
 
 mod add;
+mod aside;
 pub mod failure;
 pub mod intake;
 pub mod place;
 mod records;
+mod report;
+mod run;
+mod status;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -16,7 +20,7 @@ use super::error::CliError;
 use super::parse;
 
 /// One line about it.
-pub const ABOUT: &str = "Keep data on disk until it is in S3 (spool add)";
+pub const ABOUT: &str = "Keep data on disk until it is in S3 (spool add, run, status, retry, drop)";
 
 /// A command below `spool`.
 struct Subcommand {
@@ -25,11 +29,33 @@ struct Subcommand {
     run: fn(&ArgMatches, &Context<'_>) -> Result<ExitCode, CliError>,
 }
 
-const SUBCOMMANDS: &[Subcommand] = &[Subcommand {
-    name: add::NAME,
-    command: add::command,
-    run: add::run,
-}];
+const SUBCOMMANDS: &[Subcommand] = &[
+    Subcommand {
+        name: add::NAME,
+        command: add::command,
+        run: add::run,
+    },
+    Subcommand {
+        name: run::NAME,
+        command: run::command,
+        run: run::run,
+    },
+    Subcommand {
+        name: status::NAME,
+        command: status::command,
+        run: status::run,
+    },
+    Subcommand {
+        name: aside::RETRY,
+        command: aside::retry_command,
+        run: aside::retry,
+    },
+    Subcommand {
+        name: aside::DROP,
+        command: aside::drop_command,
+        run: aside::drop,
+    },
+];
 
 /// Runs the command.
 ///

@@ -60,6 +60,21 @@ impl SpoolPlan {
     pub fn open(&self) -> Result<Spool, CliError> {
         Spool::open(&self.dir, self.options.clone()).map_err(|error| failure::of(&error, ""))
     }
+
+    /// Opens it if it is there: who asks about a spool makes none.
+    ///
+    /// # Errors
+    /// [`CliError`], naming the folder.
+    pub fn open_existing(&self) -> Result<Spool, CliError> {
+        match self.dir.join("format").try_exists() {
+            Ok(false) => Err(CliError::usage(
+                format!("there is no spool in {}", self.dir.display()),
+                "`keystead spool add` and `keystead spool run` make one; --spool names another folder",
+            )),
+            // What keeps it from being looked at, opening tells.
+            Ok(true) | Err(_) => self.open(),
+        }
+    }
 }
 
 /// The system's, if there is one or this is root; else the user's own.

@@ -33,6 +33,6 @@ mod worker;
 #[cfg(feature = "file")]
 pub use identity_files::IdentityFiles;
 pub use meter::{Meter, Signatures};
-pub use refresher::{Driver, LAST, Options, Refresher, Status};
+pub use refresher::{Driver, LAST, LAST_ON_DEMAND, Options, Refresher, Status};
 pub use source::{Event, Failure, FailureKind, Fresh, Observer, Opened, Source};
-pub use time::{Clocks, Now};
+pub use time::{Clocks, Now, SystemClocks};

@@ -10,38 +10,48 @@ use std::thread;
 use std::time::Instant;
 use std::vec::Vec;
 
-use ring::rand::{SecureRandom as _, SystemRandom};
-
 use super::meter::{Meter, Signatures};
 use super::source::{Failure, FailureKind, Observer, Source};
 use super::time::{Clocks, Now, SystemClocks};
 use super::worker::Worker;
 use crate::core::time::UnixTime;
 use crate::host::clock::HostClock;
+use crate::host::random::Random;
 use crate::host::session::Credentials;
 
 /// Credentials are not handed out for the last seconds of their life: the request that they are for has to
 /// reach its service while they live.
 pub const LAST: Duration = Duration::from_secs(5);
 
+/// The same, of sessions on demand: whoever sends data begins nothing in their last minutes.
+pub const LAST_ON_DEMAND: Duration = Duration::from_secs(120);
+
 /// How an identity is refreshed.
 #[derive(Clone)]
 pub struct Options {
     pub(super) clocks: Arc<dyn Clocks>,
     pub(super) seed: u64,
+    pub(super) on_demand: bool,
 }
 
 impl Options {
     /// The usual ones; `clock` is the one that expiry is judged by, beside the time since the machine was
     /// booted.
     pub fn new(clock: Arc<HostClock>) -> Self {
-        let mut seed = [0; 8];
-        // Without randomness delays are the same each time, which harms a fleet and not this one.
-        let _ = SystemRandom::new().fill(&mut seed);
         Self {
             clocks: Arc::new(SystemClocks(clock)),
-            seed: u64::from_le_bytes(seed),
+            seed: Random::seed(),
+            on_demand: false,
         }
+    }
+
+    /// Sessions only for those who ask, and therefore only when there is something to do: none at the start,
+    /// none ahead of the end of the last one, which is used until [`LAST_ON_DEMAND`] before its end, and none
+    /// because a file has changed; what has changed proves itself by the next one. Who asks and gets nothing
+    /// asks again for as long as there is something to do.
+    pub fn on_demand(mut self) -> Self {
+        self.on_demand = true;
+        self
     }
 
     /// The same by other clocks: simulated ones, or those of another system.
@@ -121,6 +131,8 @@ pub struct Shared {
     name: String,
     clocks: Arc<dyn Clocks>,
     meter: Option<Meter>,
+    /// Sessions are begun only for those who ask.
+    on_demand: bool,
     state: Mutex<State>,
     /// For everybody who waits: something has changed.
     changed: Condvar,
@@ -145,6 +157,8 @@ pub struct State {
     pub not_before: Option<Duration>,
     /// Whether somebody wants certificate, key and settings read again.
     pub is_reload_wanted: bool,
+    /// Whether the network may have come back.
+    pub is_network_new: bool,
     /// Whether the last handle is gone.
     pub is_stopped: bool,
     /// Whether the thread has something to look at.
@@ -175,8 +189,8 @@ impl Live {
 
 impl State {
     /// The credentials, if they live.
-    fn live(&self, now: Now) -> Option<&Arc<Credentials>> {
-        let live = self.live.as_ref().filter(|live| live.left(now) > LAST);
+    fn live(&self, now: Now, last: Duration) -> Option<&Arc<Credentials>> {
+        let live = self.live.as_ref().filter(|live| live.left(now) > last);
         live.map(|live| &live.credentials)
     }
 }
@@ -188,6 +202,7 @@ impl Shared {
             name: name.into(),
             clocks: options.clocks.clone(),
             meter,
+            on_demand: options.on_demand,
             state: Mutex::default(),
             changed: Condvar::new(),
         };
@@ -206,9 +221,33 @@ impl Shared {
         self.clocks.now()
     }
 
+    /// For how much of their life, at its end, credentials are not handed out.
+    pub fn last(&self) -> Duration {
+        match self.on_demand {
+            true => LAST_ON_DEMAND,
+            false => LAST,
+        }
+    }
+
     /// Whether the wall clock stands still, since it is known to be wrong.
     pub fn is_wall_wrong(&self) -> bool {
         self.clocks.is_wall_wrong()
+    }
+
+    /// What a failed attempt has delayed is tried again soon, unless the service throttled.
+    pub fn network_changed(&self) {
+        self.lock().is_network_new = true;
+        self.ring();
+    }
+
+    /// These credentials were refused: they are as good as none.
+    pub fn refused(&self, used: &Arc<Credentials>) {
+        let mut state = self.lock();
+        drop(
+            state
+                .live
+                .take_if(|live| Arc::ptr_eq(&live.credentials, used)),
+        );
     }
 
     /// Has everybody look who waits.
@@ -235,8 +274,11 @@ impl Shared {
     pub fn credentials(&self) -> Option<Arc<Credentials>> {
         let now = self.now();
         let mut state = self.lock();
-        let live = state.live(now).cloned();
-        state.last_use = Some(now.since_boot);
+        let live = state.live(now, self.last()).cloned();
+        // Where sessions are begun on demand, only who gets none asks for one.
+        if !self.on_demand || live.is_none() {
+            state.last_use = Some(now.since_boot);
+        }
         let backs_off = state.not_before.is_some_and(|until| now.since_boot < until);
         let is_news = match live {
             Some(_) => !state.is_used,
@@ -291,7 +333,7 @@ impl Shared {
         let state = self.lock();
         let until = state.not_before;
         Status {
-            expiration: state.live(now).map(|live| live.expiration),
+            expiration: state.live(now, self.last()).map(|live| live.expiration),
             is_in_use: state.is_used,
             next_attempt: until
                 .and_then(|until| until.checked_sub(now.since_boot))
@@ -388,6 +430,18 @@ impl Refresher {
     pub fn reload(&self) {
         self.shared.lock().is_reload_wanted = true;
         self.shared.ring();
+    }
+
+    /// The network may have come back: what a failure has delayed is tried again within seconds, unless the
+    /// service throttled.
+    pub fn network_changed(&self) {
+        self.shared.network_changed();
+    }
+
+    /// A service has refused these credentials as expired or unknown. If they are the last ones, they are not
+    /// handed out any more, and who asks next has a session begun.
+    pub fn refused(&self, used: &Arc<Credentials>) {
+        self.shared.refused(used);
     }
 
     /// What there is to know.

@@ -16,6 +16,7 @@ mod simulation;
 mod tests;
 
 use super::FailureKind;
+use crate::host::random::Random;
 
 /// Credentials are renewed while they live longer than this, if the session is long enough: SDKs ask again
 /// for each request when IMDS credentials live for less than 10 to 20 minutes, botocore's
@@ -72,6 +73,9 @@ const SHORTEST_DELAY: Duration = Duration::from_secs(1);
 /// Where there are no valid credentials, attempts go on for so long after somebody last asked, or the start.
 const QUIET: Duration = minutes(60);
 
+/// The same, where nobody asks but who has something to send, and asks again and again.
+const QUIET_ON_DEMAND: Duration = minutes(5);
+
 const fn minutes(minutes: u64) -> Duration {
     Duration::from_secs(minutes * 60)
 }
@@ -98,6 +102,8 @@ pub struct Schedule {
     /// A new session is wanted by then, whatever the old one's life is.
     asked: Option<Duration>,
     failing: Option<Failing>,
+    /// Sessions are begun for those who ask, never ahead of time.
+    on_demand: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -133,6 +139,17 @@ impl Schedule {
             start: Some(start),
             asked: None,
             failing: None,
+            on_demand: false,
+        }
+    }
+
+    /// The schedule of one whose sessions are begun only when somebody asks who has a use for one, and used to
+    /// their end.
+    pub fn on_demand(seed: u64) -> Self {
+        Self {
+            start: None,
+            on_demand: true,
+            ..Self::new(seed, Duration::ZERO)
         }
     }
 
@@ -157,6 +174,15 @@ impl Schedule {
     /// By when those who use the credentials need new ones.
     fn by_use(&self, now: Duration) -> Option<Duration> {
         let last_use = self.last_use?;
+        if self.on_demand {
+            let ended = match self.session {
+                Some(session) if now < session.expires => return None,
+                Some(session) => session.expires,
+                None => Duration::ZERO,
+            };
+            let is_wanted = last_use >= ended && last_use + QUIET_ON_DEMAND > now;
+            return is_wanted.then_some(last_use);
+        }
         match self.session.filter(|session| now < session.expires) {
             Some(session) => (last_use >= session.begun).then_some(session.refresh),
             // Somebody who comes back is there again.
@@ -179,8 +205,16 @@ impl Schedule {
         self.asked.is_some_and(|at| at <= now)
     }
 
+    /// Whether sessions are begun only for those who ask.
+    pub fn is_on_demand(&self) -> bool {
+        self.on_demand
+    }
+
     /// In how long the last session would be renewed, if anybody had used it.
     pub fn unused(&self, now: Duration) -> Option<Duration> {
+        if self.on_demand {
+            return None;
+        }
         let session = self.session.filter(|session| now < session.expires)?;
         let is_used = self.last_use.is_some_and(|at| at >= session.begun);
         (!is_used).then(|| session.refresh.saturating_sub(now))
@@ -240,9 +274,7 @@ impl Schedule {
 
     /// A delay between half of a limit that doubles, and that limit.
     fn delay(&mut self, count: u32, longest: Duration) -> Duration {
-        let doublings = 2u32.saturating_pow(count.saturating_sub(1));
-        let limit = FIRST_DELAY.saturating_mul(doublings).min(longest);
-        limit / 2 + self.random.below(limit / 2)
+        self.random.delay(count, FIRST_DELAY, longest)
     }
 
     fn throttled_delay(&mut self, series: Throttled, now: Duration) -> Duration {
@@ -296,6 +328,15 @@ impl Schedule {
         self.forgive(now, moment);
     }
 
+    /// There were no credentials for somebody who asked then.
+    pub fn lapsed(&mut self, at: Duration) {
+        if self.on_demand
+            && let Some(session) = &mut self.session
+        {
+            session.expires = session.expires.min(at);
+        }
+    }
+
     /// The machine has slept. Credentials that live for long enough still do; the network may be another one.
     pub fn woke(&mut self, now: Duration) {
         let moment = FIRST_DELAY / 5 + self.random.below(FIRST_DELAY);
@@ -323,20 +364,4 @@ fn window(life: Duration) -> (Duration, Duration) {
     let earliest = (life / 4).max(wanted.min(life.saturating_sub(USED_AT_LEAST)));
     let spread = (earliest / 5).max(minutes(5)).min(earliest / 2);
     (earliest, earliest - spread)
-}
-
-/// SplitMix64: enough for delays, and the same each time for the same seed.
-#[derive(Debug)]
-struct Random(u64);
-
-impl Random {
-    /// Anything from nothing to `limit`.
-    fn below(&mut self, limit: Duration) -> Duration {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        limit.mul_f64(mixed as f64 / u64::MAX as f64)
-    }
 }

@@ -8,7 +8,7 @@ use std::format;
 use std::string::String;
 use std::sync::Arc;
 
-use super::refresher::{LAST, Live, Options, Shared};
+use super::refresher::{Live, Options, Shared};
 use super::schedule::{Next, Schedule};
 use super::source::{Event, Failure, FailureKind, Fresh, Observer, Opened, Source};
 use super::time::Now;
@@ -108,7 +108,10 @@ impl Worker {
         Self {
             source,
             observer,
-            schedule: Schedule::new(options.seed, shared.now().since_boot),
+            schedule: match options.on_demand {
+                true => Schedule::on_demand(options.seed),
+                false => Schedule::new(options.seed, shared.now().since_boot),
+            },
             watch,
             opened: None,
             opened_at: Duration::ZERO,
@@ -138,6 +141,18 @@ impl Worker {
                 }
                 if let Some(at) = state.last_use.take() {
                     self.schedule.used(at);
+                    // Whoever asks may see before the schedule that there are none, or have had them refused.
+                    let last = self.shared.last();
+                    if state
+                        .live
+                        .as_ref()
+                        .is_none_or(|live| live.left(now) <= last)
+                    {
+                        self.schedule.lapsed(at);
+                    }
+                }
+                if mem::take(&mut state.is_network_new) {
+                    self.schedule.woke(now.since_boot);
                 }
                 if mem::take(&mut state.is_reload_wanted) {
                     self.reopen = Some(Reason::Reload);
@@ -182,7 +197,9 @@ impl Worker {
             Next::Refresh | Next::Idle => LONG,
         };
         let live = self.shared.lock().live.clone();
-        let left = live.map_or(Duration::ZERO, |live| live.left(now).saturating_sub(LAST));
+        let left = live.map_or(Duration::ZERO, |live| {
+            live.left(now).saturating_sub(self.shared.last())
+        });
         if left.is_zero() {
             self.notice_end(now);
             return next;
@@ -237,7 +254,7 @@ impl Worker {
             return;
         };
         self.observer.event(&Event::ClockSet { seconds: set_by });
-        let left = live.left(now).saturating_sub(LAST);
+        let left = live.left(now).saturating_sub(self.shared.last());
         self.schedule.jumped(now.since_boot, left);
     }
 
@@ -259,7 +276,9 @@ impl Worker {
             Seen::Final => self.reopen = Some(Reason::Files { is_final: true }),
         }
         self.candidate = None;
-        self.schedule.asked(now.since_boot);
+        if !self.schedule.is_on_demand() {
+            self.schedule.asked(now.since_boot);
+        }
         again
     }
 
@@ -426,7 +445,7 @@ impl Worker {
             credentials: Arc::new(credentials),
             ends: asked.since_boot + longest.map_or(life, |longest| life.min(longest)),
         };
-        let left = live.left(now).saturating_sub(LAST);
+        let left = live.left(now).saturating_sub(self.shared.last());
         if left.is_zero() {
             return self.failed(now, expired(expiration));
         }
@@ -442,7 +461,7 @@ impl Worker {
             let is_news = state
                 .live
                 .as_ref()
-                .is_none_or(|live| live.left(now) <= LAST);
+                .is_none_or(|live| live.left(now) <= self.shared.last());
             state.live = Some(live);
             state.is_used = false;
             let status = &mut state.status;

@@ -40,6 +40,15 @@ impl News {
         Self::default()
     }
 
+    /// These were taken away: if one of them comes again, it is new, also without a look in between.
+    pub fn forget(&mut self, gone: &mut [EntryId]) {
+        if !gone.is_empty() {
+            gone.sort_unstable();
+            self.known.retain(|id| gone.binary_search(id).is_err());
+            self.changed = None;
+        }
+    }
+
     /// Entries that were not there at the last look, the oldest first; also those that were removed or set aside
     /// through this [`Spool`] and have come again. If the folder has not changed, that costs one system call. What is
     /// damaged comes first, and is told when it is opened. One looks for each spool.

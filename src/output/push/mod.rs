@@ -1,5 +1,6 @@
 //! To S3: one object whole and confirmed ([`Outcome`]), and a spool emptied through bad weather.
 
+pub mod deliver;
 mod outcome;
 mod pace;
 mod upload;

@@ -1,6 +1,7 @@
 //! A refresher in simulated time: the tests turn its thread's work by hand, and nothing sleeps.
 
 mod clocks;
+mod demand;
 mod outage;
 mod reload;
 mod threads;
@@ -184,7 +185,16 @@ impl Sim {
         Self::with(session, |_| {})
     }
 
+    /// A refresher whose sessions are begun on demand.
+    pub fn on_demand(session: Duration) -> Self {
+        Self::started(session, true, |_| {})
+    }
+
     pub fn with(session: Duration, change: impl FnOnce(&mut World)) -> Self {
+        Self::started(session, false, change)
+    }
+
+    fn started(session: Duration, on_demand: bool, change: impl FnOnce(&mut World)) -> Self {
         let mut world = World {
             since_boot: minutes(60),
             set_by: 0,
@@ -204,6 +214,7 @@ impl Sim {
         let options = Options {
             clocks: Arc::new(shore.clone()),
             seed: 7,
+            on_demand,
         };
         let shared = Arc::new(Shared::new("hub", &options, None));
         let (source, observer) = (Box::new(shore.clone()), Box::new(shore.clone()));

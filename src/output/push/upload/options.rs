@@ -31,6 +31,9 @@ pub trait Sessions: Send + Sync {
 
     /// S3 does not take these any more: what comes next must not be them, if there are others to be had.
     fn refused(&self, used: &Arc<Credentials>);
+
+    /// The network may have come back: what has failed may be tried again.
+    fn network_changed(&self) {}
 }
 
 /// What is uploaded.

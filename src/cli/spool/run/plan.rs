@@ -1,0 +1,124 @@
+//! What `keystead spool run` does, everything checked before anything is opened.
+
+use core::net::SocketAddr;
+use core::str::FromStr as _;
+use std::boxed::Box;
+use std::string::String;
+use std::sync::Arc;
+
+use clap::ArgMatches;
+
+use super::buckets::{self, Buckets};
+use crate::cli::context::Context;
+use crate::cli::daemon::Configured;
+use crate::cli::error::CliError;
+use crate::cli::plan::{NetworkPlan, state_dir};
+use crate::cli::push::environment;
+use crate::cli::push::plan::{self, CredentialsPlan, UploadPlan};
+use crate::cli::serve::is_remote;
+use crate::cli::settings::Settings;
+use crate::cli::spool::place::SpoolPlan;
+use crate::host::clock::{ConfirmedTime, HostClock};
+use crate::host::config::Setting;
+use crate::host::endpoint::Endpoint;
+use crate::host::push_config::SpoolSetting;
+use crate::host::session::Credentials;
+use crate::host::transport::TransportOptions;
+use crate::output::push::UploadOptions;
+use crate::output::push::deliver::{Between, Options};
+
+/// Whose credentials are used.
+pub enum Identity {
+    /// Sessions of an identity.
+    Configured(Box<Configured>),
+    /// What the environment has.
+    Environment(Credentials),
+}
+
+/// What is run.
+pub struct RunPlan {
+    /// The spool.
+    pub spool: SpoolPlan,
+    /// Whose credentials.
+    pub identity: Identity,
+    /// Where entries go.
+    pub buckets: Buckets,
+    /// How S3 is reached, where a bucket's name does not matter.
+    pub endpoint: Endpoint,
+    /// The same: whom to trust, and a proxy.
+    pub transport: TransportOptions,
+    /// How entries are sent.
+    pub options: Options,
+    /// Where Prometheus asks.
+    pub metrics: Option<SocketAddr>,
+    /// The clock that everything goes by.
+    pub clock: Arc<HostClock>,
+    /// Why the daemon does not confine itself, if somebody says so.
+    pub unconfined: Option<String>,
+}
+
+impl RunPlan {
+    /// Checks everything that flags, environment and file say.
+    ///
+    /// # Errors
+    /// [`CliError`], a usage error naming where the value comes from.
+    pub fn new(matches: &ArgMatches, context: &Context<'_>) -> Result<Self, CliError> {
+        let settings = Settings::with_file(matches, context)?;
+        let name = plan::identity(&settings)?;
+        let sources = plan::sources(matches, name.as_deref(), context)?;
+        let upload = UploadPlan::new(&settings, matches, &sources, context)?;
+        let endpoint = buckets::endpoint(&upload.place)?;
+        let network = NetworkPlan::new(&sources, &endpoint, context)?;
+        let (identity, clock) = match upload.credentials {
+            CredentialsPlan::Identity => {
+                let source = Configured::new(matches, name.as_deref(), context)?;
+                let clock = source.clock().clone();
+                (Identity::Configured(Box::new(source)), clock)
+            }
+            CredentialsPlan::Environment => {
+                let credentials = environment::credentials(context.environment)?;
+                let state = state_dir(&sources, context.environment);
+                let confirmed = state.and_then(|dir| ConfirmedTime::at(dir.join("time")).load());
+                let clock = Arc::new(HostClock::new(confirmed));
+                (Identity::Environment(credentials), clock)
+            }
+        };
+        let transfer = upload.transfer;
+        let no_confine = sources.switch(Setting::NoConfine)?;
+        Ok(Self {
+            spool: SpoolPlan::new(&settings, context.environment)?,
+            identity,
+            buckets: Buckets::new(upload.place, network.transport.clone(), clock.clone()),
+            options: Options {
+                concurrency: transfer.concurrency,
+                upload: UploadOptions {
+                    // TLS protects the content, and costs no second pass.
+                    sign_payload: !endpoint.tls,
+                    ..transfer.options
+                },
+                bandwidth: transfer.bandwidth,
+                between: settings.parsed(SpoolSetting::Between, Between::from_str)?,
+                ..Options::default()
+            },
+            endpoint,
+            transport: network.transport,
+            metrics: settings.parsed(SpoolSetting::Metrics, address)?,
+            clock,
+            unconfined: no_confine.then(|| "no-confine is set".into()),
+        })
+    }
+}
+
+/// An address of this machine alone: nothing is asked of whoever comes.
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| "metrics are at an address with a port, such as 127.0.0.1:9913")?;
+    match is_remote(address.ip()) {
+        false => Ok(address),
+        true => Err(
+            "other machines reach this address, and metrics are for this one: use 127.0.0.1 or [::1], and a \
+             proxy in front of it",
+        ),
+    }
+}
