@@ -41,6 +41,17 @@ impl From<Vec<(&'static str, OsString)>> for Surroundings {
     }
 }
 
+impl Surroundings {
+    /// Where a test may mount what it likes, without being root: it goes away with the test's last process.
+    pub fn with_mounts(_: &Path) -> Self {
+        let unshare = ["unshare", "--user", "--map-root-user", "--mount"];
+        Self {
+            variables: Vec::new(),
+            within: unshare.map(OsString::from).into(),
+        }
+    }
+}
+
 /// Runs a test in a process of its own, whose environment holds PATH and what `surroundings` gives for
 /// the test's folder. The folder is new, is `HOME`, and is removed when the test ends.
 ///

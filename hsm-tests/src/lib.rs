@@ -10,6 +10,7 @@
 pub struct Library;
 
 pub mod alone;
+pub mod chance;
 pub mod contract;
 pub mod fault;
 pub mod holder;
@@ -19,6 +20,7 @@ pub mod operator;
 pub mod p11_kit;
 pub mod piv;
 pub mod port;
+pub mod power;
 pub mod processes;
 pub mod program;
 pub mod s3;
@@ -28,7 +30,7 @@ pub mod systemd;
 pub mod terminal;
 pub mod tls_server;
 
-pub use alone::alone;
+pub use alone::{Surroundings, alone};
 pub use fault::FaultModule;
 pub use holder::Holder;
 pub use hub::Hub;

@@ -189,6 +189,8 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 
 fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, CliError> {
     protect_memory()?;
+    #[cfg(feature = "fault-points")]
+    arm_fault_points(context)?;
     let Some(first) = arguments.first() else {
         return help::overview();
     };
@@ -201,6 +203,18 @@ fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, CliErr
         },
         _ => dispatch(arguments, context),
     }
+}
+
+/// What is to go wrong in a test.
+#[cfg(feature = "fault-points")]
+fn arm_fault_points(context: &Context<'_>) -> Result<(), CliError> {
+    use crate::host::fault_points::{Plan, VARIABLE, arm};
+    let Some(plan) = context.environment.var(VARIABLE) else {
+        return Ok(());
+    };
+    let plan = plan.to_string_lossy().parse::<Plan>();
+    arm(plan.map_err(|error| CliError::usage(std::string::ToString::to_string(&error), ""))?);
+    Ok(())
 }
 
 /// Runs the subcommand that the first of `arguments` names.

@@ -12,6 +12,8 @@ pub mod confine;
 pub mod document;
 pub mod duration;
 pub mod endpoint;
+#[cfg(feature = "push")]
+pub mod fault_points;
 pub mod files;
 #[cfg(feature = "push")]
 pub mod key_template;

@@ -5,7 +5,6 @@
 //! `KEYSTEAD_FAULTS_SEED` repeats it; `KEYSTEAD_FAULTS_SECONDS` makes it longer.
 
 mod cache;
-mod chance;
 mod client;
 mod daemon;
 mod ledger;

@@ -15,9 +15,9 @@ use hsm_tests::{Hub, lab, program};
 use keystead::ca::KeyType;
 use keystead::sandbox::Fault as Service;
 
-use crate::chance::Chance;
 use crate::ledger::Ledger;
 use crate::script::{self, Trouble};
+use hsm_tests::chance::Chance;
 
 /// The interposer of the package `faketime`: it lets a program see another time.
 const FAKETIME: &str = "faketime/libfaketime.so.1";

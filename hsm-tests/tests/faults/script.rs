@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use keystead::sandbox::Fault;
 
-use crate::chance::Chance;
 use crate::scene::Scene;
+use hsm_tests::chance::Chance;
 
 /// What can go wrong.
 #[derive(Debug, Clone)]

@@ -21,6 +21,7 @@ use crate::core::http;
 use crate::core::s3::{self, S3Request, UNSIGNED_PAYLOAD};
 use crate::core::sigv4::{Payload, hash_body};
 use crate::core::time::{Clock as _, UnixTime};
+use crate::host::fault_points;
 use crate::host::session::Credentials;
 use crate::host::transport::{HttpError, TransportOptions};
 
@@ -118,9 +119,12 @@ impl Client {
         let wire = &mut self.wire;
         let now = self.clock.now();
         let nothing = http::Body::Bytes(b"");
+        fault_points::reach("S3 is asked");
         let sent = request.with_signed(&credentials, now, nothing, |request| {
             wire.exchange(request, body, length)
         });
+        // What was uploaded is there, and nobody here knows it yet.
+        fault_points::reach("S3 has answered");
         let reply = sent
             .map_err(|error| classify::unsignable(key, &error.to_string()))?
             .map_err(|failure| classify::failure(name, &self.bucket, key, failure))?;

@@ -149,7 +149,8 @@ impl Spool {
                 ledger.begin()?;
                 let moved = disk::rename_new(&place.aside, &name, &place.entries, &name);
                 if !moved.map_err(&failed)? {
-                    // It was added again meanwhile.
+                    // It was added again, by somebody who may have been killed before its name was safe.
+                    disk::sync_folder(&place.entries).map_err(&failed)?;
                     disk::unlink(&place.aside, &name).map_err(&failed)?;
                     ledger.forget(found);
                 }

@@ -17,6 +17,9 @@ use super::error::SpoolError;
 /// What `format` says.
 const FORMAT: &[u8] = b"keystead spool 1\n";
 
+/// What makes a folder without `format` one that is becoming a spool.
+const FOLDERS: [&str; 5] = ["tmp", "entries", "aside", "journal", "records"];
+
 /// What no file here has reason to be reached through.
 const FOREIGN: &str = "it is a link, or something else than keystead made there";
 
@@ -202,7 +205,8 @@ impl Access {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let names = names(root).map_err(failed("cannot read the folder of"))?;
-                let is_spool = names.iter().any(|name| name == "tmp");
+                // Any of them: a loss of power keeps names in no order.
+                let is_spool = names.iter().any(|name| FOLDERS.contains(&name.as_str()));
                 let is_empty = names.iter().all(|name| name == "lost+found");
                 match is_spool || is_empty {
                     true => Ok(false),
