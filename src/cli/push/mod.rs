@@ -12,6 +12,7 @@ pub mod place;
 pub mod plan;
 mod run;
 mod sessions;
+mod stream;
 mod tally;
 pub mod target;
 pub mod transfer;

@@ -19,6 +19,7 @@ use super::display::{Display, State};
 use super::failure::{self, End, Next};
 use super::jobs::{self, Job, Jobs, Source};
 use super::plan::Way;
+use super::stream;
 use super::tally::{Rate, Share, Tally};
 use super::transfer::TransferPlan;
 use crate::cli::daemon::signals;
@@ -247,10 +248,13 @@ impl Push {
         share: &mut Share<'_>,
     ) -> Result<(u64, End), CliError> {
         let unreadable = |error: io::Error| CliError::new(Exit::Internal, format!("{error}"), "");
-        let (file, length) = match &job.source {
-            Source::File(path) => jobs::open(path).map_err(unreadable)?,
-            _ => return Err(unreadable(io::ErrorKind::Unsupported.into())),
+        let stopped = || shared.stop.is_stopped();
+        let opened = match &job.source {
+            Source::File(path) => jobs::open(path),
+            Source::Stream(path) => stream::keep_at(path, &stopped),
+            Source::Stdin => stream::keep_stdin(&stopped),
         };
+        let (file, length) = opened.map_err(unreadable)?;
         self.object(client, job, &file, length, shared, share)
             .map(|end| (length, end))
     }
