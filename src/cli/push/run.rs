@@ -53,6 +53,13 @@ pub struct Push {
     pub display: Display,
 }
 
+/// The connections of one thread.
+struct Lane {
+    client: Client,
+    /// More, for parts.
+    helpers: Vec<Box<dyn ObjectStore>>,
+}
+
 /// What the threads share.
 struct Shared<'a> {
     sessions: &'a dyn Sessions,
@@ -174,15 +181,15 @@ impl Push {
     }
 
     fn work(&self, shared: &Shared<'_>) {
-        let mut client = None;
+        let mut lane = None;
         while !shared.over.load(Ordering::Relaxed) && !shared.stop.is_stopped() {
             let index = shared.next.fetch_add(1, Ordering::Relaxed);
             let Some(job) = self.jobs.jobs.get(index) else {
                 return;
             };
             let mut share = Share::new(&shared.tally);
-            let ended = match self.client(&mut client, shared) {
-                Ok(client) => self.one(client, job, shared, &mut share),
+            let ended = match self.lane(&mut lane, shared) {
+                Ok(lane) => self.one(lane, job, shared, &mut share),
                 Err(error) => {
                     shared.over.store(true, Ordering::Relaxed);
                     Err(error)
@@ -224,25 +231,31 @@ impl Push {
     }
 
     /// The thread's own, made when it is needed.
-    fn client<'c>(
+    fn lane<'l>(
         &self,
-        client: &'c mut Option<Client>,
+        lane: &'l mut Option<Lane>,
         shared: &Shared<'_>,
-    ) -> Result<&'c mut Client, CliError> {
-        match client {
-            Some(client) => Ok(client),
-            None => {
-                let transport = &self.way.network.transport;
-                let made = Client::new(self.way.bucket.clone(), transport, shared.clock.clone());
-                let made = made.map_err(|error| CliError::usage(format!("{error}"), ""))?;
-                Ok(client.insert(made))
-            }
+    ) -> Result<&'l mut Lane, CliError> {
+        if let Some(lane) = lane {
+            return Ok(lane);
         }
+        let client = || {
+            let transport = &self.way.network.transport;
+            let made = Client::new(self.way.bucket.clone(), transport, shared.clock.clone());
+            made.map_err(|error| CliError::usage(format!("{error}"), ""))
+        };
+        // Where there are fewer files than uploads at once, parts of them go side by side.
+        let connections = self.transfer.concurrency / self.jobs.jobs.len().max(1);
+        let helpers = (1..connections).map(|_| Ok(Box::new(client()?) as Box<dyn ObjectStore>));
+        Ok(lane.insert(Lane {
+            client: client()?,
+            helpers: helpers.collect::<Result<_, CliError>>()?,
+        }))
     }
 
     fn one(
         &self,
-        client: &mut Client,
+        lane: &mut Lane,
         job: &Job,
         shared: &Shared<'_>,
         share: &mut Share<'_>,
@@ -255,14 +268,14 @@ impl Push {
             Source::Stdin => stream::keep_stdin(&stopped),
         };
         let (file, length) = opened.map_err(unreadable)?;
-        self.object(client, job, &file, length, shared, share)
+        self.object(lane, job, &file, length, shared, share)
             .map(|end| (length, end))
     }
 
     /// Uploads one object, with patience.
     fn object(
         &self,
-        client: &mut Client,
+        lane: &mut Lane,
         job: &Job,
         content: &dyn Content,
         length: u64,
@@ -281,8 +294,8 @@ impl Push {
         let mut trying = Trying::new(self.patience);
         loop {
             let mut uploader = Uploader {
-                store: client,
-                helpers: &mut [],
+                store: &mut lane.client,
+                helpers: &mut lane.helpers,
                 sessions: shared.sessions,
                 options: &self.way.options,
                 pace: &shared.stop.pace,
@@ -318,7 +331,7 @@ impl Push {
                     error
                 }
             };
-            abandon(client, job, &mut journal, shared);
+            abandon(&mut lane.client, job, &mut journal, shared);
             return Err(error);
         }
     }
