@@ -1,15 +1,12 @@
-//! What is read once, standard input and pipes, is kept on disk until S3 has confirmed it: it may have to be sent
-//! again.
+//! What is read once: standard input and pipes.
 
 use std::fs::File;
-use std::io::{self, Read, Write as _};
-use std::os::fd::AsFd;
+use std::io::{self, Read};
+use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
-/// How much is read at once.
-const PIECE: usize = 128 * 1024;
+use rustix::io::Errno;
 
 /// How often somebody looks whether it is to be stopped.
 const LOOK: Timespec = Timespec {
@@ -17,50 +14,48 @@ const LOOK: Timespec = Timespec {
     tv_nsec: 200_000_000,
 };
 
-/// Reads standard input to its end, or until `stopped`.
-///
-/// # Errors
-/// As [`keep`].
-pub fn keep_stdin(stopped: &dyn Fn() -> bool) -> io::Result<(File, u64)> {
-    let stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    keep(stdin, stopped)
+/// A pipe that is read until its end, or until a person stops it: whoever writes to it may have been stopped with
+/// us, and what has come so far is not all then.
+pub struct Stream<'a> {
+    from: File,
+    stopped: &'a dyn Fn() -> bool,
 }
 
-/// Reads what is at `path` to its end, or until `stopped`.
-///
-/// # Errors
-/// As [`keep`].
-pub fn keep_at(path: &Path, stopped: &dyn Fn() -> bool) -> io::Result<(File, u64)> {
-    keep(File::open(path)?, stopped)
+impl<'a> Stream<'a> {
+    /// Standard input.
+    ///
+    /// # Errors
+    /// It is closed, or descriptors are short.
+    pub fn stdin(stopped: &'a dyn Fn() -> bool) -> io::Result<Self> {
+        let from = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+        Ok(Self { from, stopped })
+    }
+
+    /// What is at `path`.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn at(path: &Path, stopped: &'a dyn Fn() -> bool) -> io::Result<Self> {
+        let from = File::open(path)?;
+        Ok(Self { from, stopped })
+    }
 }
 
-/// Copies all of it into a file without a name, and gives that with its length.
-fn keep(mut from: File, stopped: &dyn Fn() -> bool) -> io::Result<(File, u64)> {
-    let mut kept = tempfile::tempfile()?;
-    let mut piece = std::vec![0; PIECE];
-    let mut length = 0;
-    loop {
-        let mut waiting = [PollFd::new(&from, PollFlags::IN)];
-        let ready = match poll(&mut waiting, Some(&LOOK)) {
-            Ok(ready) => ready,
-            Err(rustix::io::Errno::INTR) => 0,
-            Err(error) => return Err(error.into()),
-        };
-        // Who writes to it may have been stopped as well: what has come so far is not all.
-        if stopped() {
-            return Err(io::ErrorKind::Interrupted.into());
-        }
-        if ready == 0 {
-            continue;
-        }
-        match from.read(&mut piece) {
-            Ok(0) => return Ok((kept, length)),
-            Ok(read) => {
-                kept.write_all(&piece[..read])?;
-                length += read as u64;
+impl Read for Stream<'_> {
+    fn read(&mut self, piece: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let mut waiting = [PollFd::new(&self.from, PollFlags::IN)];
+            let ready = match poll(&mut waiting, Some(&LOOK)) {
+                Ok(ready) => ready > 0,
+                Err(Errno::INTR) => false,
+                Err(error) => return Err(error.into()),
+            };
+            if (self.stopped)() {
+                return Err(io::Error::other("the upload was stopped"));
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            if ready {
+                return self.from.read(piece);
+            }
         }
     }
 }
