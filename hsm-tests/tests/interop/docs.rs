@@ -10,6 +10,8 @@ use std::process::Command;
 use hsm_tests::terminal::watch;
 use hsm_tests::{Card, Swtpm, piv, program};
 use keystead::host::config::Setting;
+use keystead::host::push_config::{PushSetting, SpoolSetting};
+use keystead::host::section::SectionSetting as _;
 use keystead::host::serve_config::ServeSetting;
 
 /// Commands that are run elsewhere: they build, install, or run this very test.
@@ -339,6 +341,33 @@ fn every_setting_of_serve_is_in_its_table() {
             names.split('`').any(|word| word == setting.name())
         });
         assert!(known, "{}", setting.name());
+    }
+}
+
+#[test]
+fn every_setting_of_uploads_is_in_its_table() {
+    let rows = |name| {
+        let text = fs::read_to_string(document(name)).unwrap();
+        let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
+        let names = rows.filter_map(|row| row.split('|').next());
+        let words = names.flat_map(|names| names.split('`'));
+        words.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let push = rows("docs/push.md");
+    for setting in PushSetting::ALL {
+        assert!(
+            push.iter().any(|word| word == setting.key()),
+            "{}",
+            setting.key()
+        );
+    }
+    let spool = rows("docs/configuration.md");
+    for setting in SpoolSetting::ALL {
+        assert!(
+            spool.iter().any(|word| word == setting.key()),
+            "{}",
+            setting.key()
+        );
     }
 }
 

@@ -12,9 +12,11 @@ pub mod place;
 pub mod plan;
 mod run;
 mod sessions;
+mod stream;
 mod tally;
 pub mod target;
 pub mod transfer;
+mod trying;
 
 use core::time::Duration;
 use std::ffi::OsString;
@@ -44,8 +46,8 @@ const DETAILS: &str = "\
     keystead push --recursive /var/log/sensors 's3://sensor-logs/{hostname}/{date:%Y/%m/%d}/'
     tar cz data | keystead push - s3://sensor-logs/data.tar.gz
 
-A / at the end of the destination goes on with the file's name. --timeout is how long nothing may move before the \
-command gives up [default: 1m]; how long an upload takes in all does not count. What has to be there whatever \
+A / at the end of the destination goes on with the file's name. --timeout is how long the \
+command tries where nothing gets through [default: 1m]; how long an upload takes does not count. What has to be there whatever \
 happens belongs into the spool: `keystead spool add`.
 
 The flags under Destination, Object and Transfer can also be set as variables (--part-size: \
@@ -56,7 +58,7 @@ const FOLLOW: &str = "follow-symlinks";
 const JSON: &str = "json";
 const NO_PROGRESS: &str = "no-progress";
 
-/// How long nothing may move, unless somebody says so.
+/// How long it is tried where nothing gets through, unless somebody says so.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs the command.

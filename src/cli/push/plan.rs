@@ -102,8 +102,8 @@ pub struct Way {
     pub options: UploadOptions,
 }
 
-/// The sources of the identity: the one that flags and environment name, else that of `[push]`, else the only
-/// one of the file.
+/// The sources of the identity: the one that flags and environment name, else that of `[push]`, else the only one
+/// of the file. Where credentials of the environment are asked for, nobody has to choose one of several.
 ///
 /// # Errors
 /// As [`Sources::completed`].
@@ -112,7 +112,12 @@ pub fn sources<'a>(
     identity: Option<&'a str>,
     context: &Context<'a>,
 ) -> Result<Sources<'a>, CliError> {
-    Sources::of_identity(matches, identity, context).completed(&REQUIRED)
+    let sources = Sources::of_identity(matches, identity, context);
+    let settings = Settings::with_file(matches, context)?;
+    match asked(&settings)? {
+        Some(CredentialsPlan::Environment) if identity.is_none() => Ok(sources),
+        _ => sources.completed(&REQUIRED),
+    }
 }
 
 /// The name of the identity, if anybody says one.
@@ -131,11 +136,7 @@ fn credentials(
     sources: &Sources<'_>,
     environment: &dyn Environment,
 ) -> Result<CredentialsPlan, CliError> {
-    let given = settings.parsed(PushSetting::Credentials, |text| match text {
-        "identity" => Ok(CredentialsPlan::Identity),
-        "environment" => Ok(CredentialsPlan::Environment),
-        _ => Err("credentials are those of the identity or of the environment"),
-    })?;
+    let given = asked(settings)?;
     let has = |name| environment.var(name).is_some_and(|value| !value.is_empty());
     let says_identity =
         sources.configuration().is_some() || sources.get(Setting::Certificate).is_some();
@@ -143,5 +144,14 @@ fn credentials(
         Some(given) => given,
         None if !says_identity && has(ACCESS_KEY) => CredentialsPlan::Environment,
         None => CredentialsPlan::Identity,
+    })
+}
+
+/// Whose credentials, if anybody says so.
+fn asked(settings: &Settings<'_>) -> Result<Option<CredentialsPlan>, CliError> {
+    settings.parsed(PushSetting::Credentials, |text| match text {
+        "identity" => Ok(CredentialsPlan::Identity),
+        "environment" => Ok(CredentialsPlan::Environment),
+        _ => Err("credentials are those of the identity or of the environment"),
     })
 }

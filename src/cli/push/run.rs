@@ -9,27 +9,22 @@ use std::process::ExitCode;
 use std::string::String;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
 use std::vec::Vec;
-
-use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::attributes::AttributesPlan;
 use super::display::{Display, State};
 use super::failure::{self, End, Next};
 use super::jobs::{self, Job, Jobs, Source};
 use super::plan::Way;
+use super::stream::Stream;
 use super::tally::{Rate, Share, Tally};
 use super::transfer::TransferPlan;
+use super::trying::Trying;
 use crate::cli::daemon::signals;
 use crate::cli::error::{CliError, Exit};
 use crate::host::clock::HostClock;
 use crate::host::s3::{Client, Content, MemoryJournal, ObjectStore, PartsJournal, S3Clock};
 use crate::output::push::{Allowed, Halt, Object, Pace, Sessions, Uploader};
-
-/// Pauses between attempts: the first, and the longest.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// As shells say it of what SIGINT has ended.
 const INTERRUPTED: u8 = 130;
@@ -46,10 +41,17 @@ pub struct Push {
     pub transfer: TransferPlan,
     /// The clock that requests are signed by.
     pub clock: Arc<HostClock>,
-    /// For how long nothing may move.
+    /// How long it is tried where nothing gets through.
     pub patience: Duration,
     /// Who is told.
     pub display: Display,
+}
+
+/// The connections of one thread.
+struct Lane {
+    client: Client,
+    /// More, for parts.
+    helpers: Vec<Box<dyn ObjectStore>>,
 }
 
 /// What the threads share.
@@ -173,15 +175,15 @@ impl Push {
     }
 
     fn work(&self, shared: &Shared<'_>) {
-        let mut client = None;
+        let mut lane = None;
         while !shared.over.load(Ordering::Relaxed) && !shared.stop.is_stopped() {
             let index = shared.next.fetch_add(1, Ordering::Relaxed);
             let Some(job) = self.jobs.jobs.get(index) else {
                 return;
             };
             let mut share = Share::new(&shared.tally);
-            let ended = match self.client(&mut client, shared) {
-                Ok(client) => self.one(client, job, shared, &mut share),
+            let ended = match self.lane(&mut lane, shared) {
+                Ok(lane) => self.one(lane, job, shared, &mut share),
                 Err(error) => {
                     shared.over.store(true, Ordering::Relaxed);
                     Err(error)
@@ -223,45 +225,86 @@ impl Push {
     }
 
     /// The thread's own, made when it is needed.
-    fn client<'c>(
+    fn lane<'l>(
         &self,
-        client: &'c mut Option<Client>,
+        lane: &'l mut Option<Lane>,
         shared: &Shared<'_>,
-    ) -> Result<&'c mut Client, CliError> {
-        match client {
-            Some(client) => Ok(client),
-            None => {
-                let transport = &self.way.network.transport;
-                let made = Client::new(self.way.bucket.clone(), transport, shared.clock.clone());
-                let made = made.map_err(|error| CliError::usage(format!("{error}"), ""))?;
-                Ok(client.insert(made))
-            }
+    ) -> Result<&'l mut Lane, CliError> {
+        if let Some(lane) = lane {
+            return Ok(lane);
         }
+        let client = || {
+            let transport = &self.way.network.transport;
+            let made = Client::new(self.way.bucket.clone(), transport, shared.clock.clone());
+            made.map_err(|error| CliError::usage(format!("{error}"), ""))
+        };
+        // Where there are fewer files than uploads at once, parts of them go side by side.
+        let connections = self.transfer.concurrency / self.jobs.jobs.len().max(1);
+        let helpers = (1..connections).map(|_| Ok(Box::new(client()?) as Box<dyn ObjectStore>));
+        Ok(lane.insert(Lane {
+            client: client()?,
+            helpers: helpers.collect::<Result<_, CliError>>()?,
+        }))
     }
 
     fn one(
         &self,
-        client: &mut Client,
+        lane: &mut Lane,
         job: &Job,
         shared: &Shared<'_>,
         share: &mut Share<'_>,
     ) -> Result<(u64, End), CliError> {
-        let unreadable = |error: io::Error| CliError::new(Exit::Internal, format!("{error}"), "");
-        let (file, length) = match &job.source {
-            Source::File(path) => jobs::open(path).map_err(unreadable)?,
-            _ => return Err(unreadable(io::ErrorKind::Unsupported.into())),
+        let stopped = || shared.stop.is_stopped();
+        let mut stream = match &job.source {
+            Source::File(path) => {
+                let (file, length) = jobs::open(path).map_err(unreadable)?;
+                let ended = self.file(lane, job, (&file, length), shared, share)?;
+                return Ok((length, ended));
+            }
+            Source::Stream(path) => Stream::at(path, &stopped).map_err(unreadable)?,
+            Source::Stdin => Stream::stdin(&stopped).map_err(unreadable)?,
         };
-        self.object(client, job, &file, length, shared, share)
-            .map(|end| (length, end))
+        let attributes = self.attributes.of(&job.key, &job.name);
+        let mut trying = Trying::new(self.patience);
+        let mut gave_up = None;
+        let part = self.way.options.part_size;
+        let mut patience = |halt: &Halt| {
+            // It is sent part after part: so much is one that S3 has.
+            if trying.moved(&shared.tally) >= part {
+                trying.begin_anew();
+            }
+            let next = self.after(halt, &mut trying, job, shared);
+            let goes_on = next.is_ok();
+            gave_up = next.err();
+            goes_on
+        };
+        let mut uploader = self.uploader(lane, shared);
+        let streamed = uploader.stream(&job.key, &attributes, &mut stream, &mut patience, share);
+        match streamed {
+            Ok((length, outcome)) => Ok((length, failure::end(outcome, self.way.options.confirm))),
+            Err(halt) => Err(gave_up.unwrap_or_else(|| match failure::next(&halt) {
+                Next::Again(error) | Next::GiveUp(error) | Next::End(error) => error,
+            })),
+        }
     }
 
-    /// Uploads one object, with patience.
-    fn object(
+    fn uploader<'l>(&'l self, lane: &'l mut Lane, shared: &'l Shared<'_>) -> Uploader<'l> {
+        Uploader {
+            store: &mut lane.client,
+            helpers: &mut lane.helpers,
+            sessions: shared.sessions,
+            options: &self.way.options,
+            pace: &shared.stop.pace,
+            allowed: &shared.allowed,
+        }
+    }
+
+    /// Uploads a file, with patience.
+    fn file(
         &self,
-        client: &mut Client,
+        lane: &mut Lane,
         job: &Job,
-        content: &dyn Content,
-        length: u64,
+        (content, length): (&dyn Content, u64),
         shared: &Shared<'_>,
         share: &mut Share<'_>,
     ) -> Result<End, CliError> {
@@ -275,49 +318,66 @@ impl Push {
         };
         let mut journal = MemoryJournal::default();
         let mut trying = Trying::new(self.patience);
+        let mut confirmed = 0;
         loop {
-            let mut uploader = Uploader {
-                store: client,
-                helpers: &mut [],
-                sessions: shared.sessions,
-                options: &self.way.options,
-                pace: &shared.stop.pace,
-                allowed: &shared.allowed,
-            };
+            let mut uploader = self.uploader(lane, shared);
             let halt = match uploader.upload(&object, &mut journal, share) {
                 Ok(outcome) => return Ok(failure::end(outcome, self.way.options.confirm)),
                 Err(halt) => halt,
             };
-            let error = match failure::next(&halt) {
-                Next::Again(error) => match trying.pause(&halt, share) {
-                    Some(pause) => {
-                        if trying.is_first() {
-                            self.display.retry(job, &error, pause, self.patience);
-                        }
-                        if !shared.stop.wait(pause) {
-                            share.restart();
-                            continue;
-                        }
-                        failure::interrupted()
-                    }
-                    None => {
-                        // Nobody else got through, either.
-                        if shared.tally.completed_before(trying.since()) {
-                            shared.over.store(true, Ordering::Relaxed);
-                        }
-                        error
-                    }
-                },
-                Next::GiveUp(error) => error,
-                Next::End(error) => {
-                    shared.over.store(true, Ordering::Relaxed);
-                    error
-                }
-            };
-            abandon(client, job, &mut journal, shared);
-            return Err(error);
+            let parts = journal
+                .load()
+                .ok()
+                .flatten()
+                .map_or(0, |begun| begun.parts.len());
+            if parts > confirmed {
+                trying.begin_anew();
+            }
+            confirmed = parts;
+            if let Err(error) = self.after(&halt, &mut trying, job, shared) {
+                abandon(&mut lane.client, job, &mut journal, shared);
+                return Err(error);
+            }
+            share.restart();
         }
     }
+
+    /// After an attempt that failed: waits for the next one, or says why there is none.
+    fn after(
+        &self,
+        halt: &Halt,
+        trying: &mut Trying,
+        job: &Job,
+        shared: &Shared<'_>,
+    ) -> Result<(), CliError> {
+        let error = match failure::next(halt) {
+            Next::Again(error) => error,
+            Next::GiveUp(error) => return Err(error),
+            Next::End(error) => {
+                shared.over.store(true, Ordering::Relaxed);
+                return Err(error);
+            }
+        };
+        let Some(pause) = trying.pause(halt, &shared.tally) else {
+            // Nobody else got through, either.
+            if shared.tally.completed_before(trying.since()) {
+                shared.over.store(true, Ordering::Relaxed);
+            }
+            return Err(error);
+        };
+        if trying.is_first() {
+            self.display.retry(job, &error, pause, self.patience);
+        }
+        if shared.stop.wait(pause) {
+            return Err(failure::interrupted());
+        }
+        trying.attempt(&shared.tally);
+        Ok(())
+    }
+}
+
+fn unreadable(error: io::Error) -> CliError {
+    CliError::new(Exit::Internal, format!("{error}"), "")
 }
 
 /// What was sent in parts is not left behind, where it may be removed.
@@ -333,63 +393,6 @@ impl Shared<'_> {
         let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
         first.get_or_insert_with(|| CliError::new(error.exit, String::new(), String::new()));
     }
-}
-
-/// How long one upload is tried.
-struct Trying {
-    patience: Duration,
-    /// When it failed first.
-    since: Option<Instant>,
-    attempts: u32,
-}
-
-impl Trying {
-    fn new(patience: Duration) -> Self {
-        Self {
-            patience,
-            since: None,
-            attempts: 0,
-        }
-    }
-
-    /// How long to wait before the next attempt; `None` if patience has ended.
-    fn pause(&mut self, halt: &Halt, share: &mut Share<'_>) -> Option<Duration> {
-        let now = Instant::now();
-        let since = *self.since.get_or_insert(now);
-        // What a broken connection has taken before is progress; what was sent to be refused is none.
-        let is_connection = matches!(halt, Halt::Store(error) if error.status.is_none());
-        let moved = share.moved().filter(|_| is_connection);
-        let idle = now.saturating_duration_since(moved.map_or(since, |moved| moved.max(since)));
-        let left = self
-            .patience
-            .checked_sub(idle)
-            .filter(|left| !left.is_zero())?;
-        self.attempts += 1;
-        let asked = match halt {
-            Halt::Store(error) => error.retry_after,
-            _ => None,
-        };
-        let doubled = FIRST_PAUSE.saturating_mul(2u32.saturating_pow(self.attempts - 1));
-        let limit = doubled.min(LONGEST_PAUSE);
-        let pause = limit / 2 + chance(limit / 2);
-        Some(pause.max(asked.unwrap_or_default()).min(left))
-    }
-
-    fn is_first(&self) -> bool {
-        self.attempts == 1
-    }
-
-    fn since(&self) -> Instant {
-        self.since.unwrap_or_else(Instant::now)
-    }
-}
-
-/// Anything from nothing to `limit`.
-fn chance(limit: Duration) -> Duration {
-    let mut bytes = [0; 4];
-    // Without it delays are the same each time, which harms nobody here.
-    let _ = SystemRandom::new().fill(&mut bytes);
-    limit.mul_f64(f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX))
 }
 
 /// What ends everything when a person asks for it.

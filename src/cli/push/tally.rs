@@ -75,22 +75,12 @@ impl Tally {
 pub struct Share<'a> {
     tally: &'a Tally,
     there: u64,
-    moved: Option<Instant>,
 }
 
 impl<'a> Share<'a> {
     /// Of a new upload.
     pub fn new(tally: &'a Tally) -> Self {
-        Self {
-            tally,
-            there: 0,
-            moved: None,
-        }
-    }
-
-    /// When something moved last.
-    pub fn moved(&self) -> Option<Instant> {
-        self.moved
+        Self { tally, there: 0 }
     }
 
     /// It did not end well: none of it is there, and none of it is to come.
@@ -128,7 +118,6 @@ impl Progress for Share<'_> {
     fn sent(&mut self, bytes: u64) {
         self.add(bytes);
         self.tally.sent.fetch_add(bytes, Ordering::Relaxed);
-        self.moved = Some(Instant::now());
     }
 
     fn again(&mut self, bytes: u64) {

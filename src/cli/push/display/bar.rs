@@ -1,4 +1,4 @@
-//! Progress as text: `[#####.....]  43%  12.3 MiB of 28.6 MiB  1.2 MiB/s  14 s left  3 of 12 files`.
+//! Progress as text: `[#####.....]  43%  12.3 of 28.6 MiB  1.2 MiB/s  14 s left  3/12 files`.
 
 use std::format;
 use std::string::String;
@@ -10,6 +10,12 @@ use crate::host::size::Bytes;
 /// Columns of the bar itself: at least, and at most.
 const NARROW: usize = 8;
 const WIDE: usize = 30;
+
+/// Columns around it.
+const AROUND: usize = 3;
+
+/// On a narrower terminal figures go before the bar.
+const WITH_BAR: usize = 50;
 
 /// What is known, the most important first.
 pub struct Figures {
@@ -24,7 +30,7 @@ impl Figures {
         let total = state.is_total_known.then(|| total.max(there));
         let mut parts = Vec::new();
         parts.push(match total {
-            Some(total) => format!("{} of {}", Bytes(there), Bytes(total)),
+            Some(total) => of(there, total),
             None => format!("{}", Bytes(there)),
         });
         if let Some(rate) = state.rate {
@@ -37,7 +43,7 @@ impl Figures {
             _ => {}
         }
         if state.files > 1 {
-            parts.push(format!("{} of {} files", state.uploaded, state.files));
+            parts.push(format!("{}/{} files", state.uploaded, state.files));
         }
         if state.failed > 0 {
             parts.push(format!("{} failed", state.failed));
@@ -52,22 +58,36 @@ impl Figures {
     }
 }
 
+/// `12.3 of 28.6 MiB`.
+fn of(there: u64, total: u64) -> String {
+    let (there, total) = (format!("{}", Bytes(there)), format!("{}", Bytes(total)));
+    let units = (there.split_once(' '), total.split_once(' '));
+    match units {
+        (Some((number, one)), Some((_, other))) if one == other => format!("{number} of {total}"),
+        _ => format!("{there} of {total}"),
+    }
+}
+
 /// A line that a terminal of `width` columns does not break.
 pub fn line(figures: &Figures, width: usize) -> String {
     // A line that fills the last column makes some terminals begin another one.
     let width = width.saturating_sub(1);
+    let for_bar = match figures.percent {
+        Some(_) if width >= WITH_BAR => NARROW + AROUND,
+        _ => 0,
+    };
     let mut text = match figures.percent {
         Some(percent) => format!("{percent:3}%"),
         None => String::new(),
     };
     for part in &figures.parts {
         let between = if text.is_empty() { "" } else { "  " };
-        if text.len() + between.len() + part.len() <= width {
+        if text.len() + between.len() + part.len() + for_bar <= width {
             text += between;
             text += part;
         }
     }
-    let room = width.saturating_sub(text.len() + 3).min(WIDE);
+    let room = width.saturating_sub(text.len() + AROUND).min(WIDE);
     match figures.percent {
         Some(percent) if room >= NARROW => {
             let filled = room * usize::try_from(percent.min(100)).unwrap_or(100) / 100;
@@ -144,8 +164,11 @@ mod tests {
         let figures = Figures::of(&state(512 << 10, 2 << 20, Some(100 << 10), 12));
         assert_eq!(
             line(&figures, 120),
-            "[#######.......................]  25%  512.0 KiB of 2.0 MiB  100.0 KiB/s  16 s left  3 of 12 files"
+            "[#######.......................]  25%  512.0 KiB of 2.0 MiB  100.0 KiB/s  16 s left  3/12 files"
         );
+        // A usual terminal has room for the bar beside everything.
+        let line_of_80 = line(&figures, 80);
+        assert!(line_of_80.starts_with("[###") && line_of_80.ends_with(" files"));
         for width in 0..150 {
             let line = line(&figures, width);
             assert!(line.len() < width.max(5), "{width}: {line}");
@@ -168,7 +191,7 @@ mod tests {
             "100%, 0 B of 0 B"
         );
         let slow = state(0, 100, Some(0), 1);
-        assert_eq!(text(&Figures::of(&slow)), "0%, 0 B of 100 B, 0 B/s");
+        assert_eq!(text(&Figures::of(&slow)), "0%, 0 of 100 B, 0 B/s");
     }
 
     #[test]
@@ -183,7 +206,7 @@ mod tests {
         }
         assert_eq!(
             summary(&state(2 << 20, 2 << 20, None, 3)),
-            "3 files, 2.0 MiB in 10 s (204.8 KiB/s)"
+            "3 files, 2.0 MiB in 10 s (204.7 KiB/s)"
         );
     }
 }
