@@ -186,10 +186,7 @@ mod tests {
             ..state(5 << 20, 0, None, 1)
         };
         assert_eq!(line(&Figures::of(&stream), 80), "5.0 MiB");
-        assert_eq!(
-            text(&Figures::of(&state(0, 0, None, 1))),
-            "100%, 0 B of 0 B"
-        );
+        assert_eq!(text(&Figures::of(&state(0, 0, None, 1))), "100%, 0 of 0 B");
         let slow = state(0, 100, Some(0), 1);
         assert_eq!(text(&Figures::of(&slow)), "0%, 0 of 100 B, 0 B/s");
     }
