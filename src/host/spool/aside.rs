@@ -189,10 +189,28 @@ impl Spool {
             })?;
             if was_there {
                 disk::unlink(&place.aside, &std::format!("{name}{REASON}")).map_err(&failed)?;
+                if matches!(place::length(&place.entries, &name), Ok(None)) {
+                    disk::unlink(&place.journal, &name).map_err(&failed)?;
+                }
                 count += 1;
             }
         }
         Ok(count)
+    }
+
+    /// Removes reasons whose entries are not there: whoever was killed had written the reason and not moved the
+    /// entry, or the other way round.
+    pub(super) fn clean_reasons(&self) -> Result<(), SpoolError> {
+        let place = &self.0.place;
+        let failed = place.failed("cannot clean", "aside");
+        for reason in place::names(&place.aside).map_err(&failed)? {
+            if let Some(name) = reason.strip_suffix(REASON)
+                && matches!(place::length(&place.aside, name), Ok(None))
+            {
+                disk::unlink(&place.aside, &reason).map_err(&failed)?;
+            }
+        }
+        Ok(())
     }
 
     fn selected(&self, selection: &Selection) -> Result<Vec<EntryId>, SpoolError> {

@@ -4,11 +4,14 @@ use core::fmt;
 use std::boxed::Box;
 use std::fs::File;
 use std::io::{self, Read};
-use std::string::String;
+use std::string::{String, ToString as _};
 
 use ring::digest::{Context, SHA256};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
+use super::error::SpoolError;
+use super::{Spool, place, trailer};
 use crate::core::text::Hex;
 use crate::core::time::UnixTime;
 use crate::host::s3::{Attributes, Content, Digests};
@@ -111,6 +114,48 @@ impl Content for Entry {
         // What follows is the trailer.
         let left = self.head.digests.length.saturating_sub(offset);
         self.file.open(offset, length.min(left))
+    }
+}
+
+impl Spool {
+    /// Opens an entry; `None` if there is none of that id.
+    ///
+    /// # Errors
+    /// [`SpoolError::Damaged`] if it is not what was written.
+    pub fn open_entry(&self, id: EntryId) -> Result<Option<Entry>, SpoolError> {
+        self.open_in(&self.0.place.entries, "entries", id)
+    }
+
+    pub(super) fn open_in(
+        &self,
+        folder: &File,
+        folder_name: &str,
+        id: EntryId,
+    ) -> Result<Option<Entry>, SpoolError> {
+        let name = id.to_string();
+        let path = std::format!("{folder_name}/{name}");
+        let place = &self.0.place;
+        let damaged = |found| SpoolError::Damaged {
+            path: place.path.join(&path),
+            found,
+        };
+        let file = match place::open_file(folder, &name, OFlags::RDONLY) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.raw_os_error().is_none() => {
+                return Err(damaged("it is a link, or not a file of its own"));
+            }
+            Err(error) => return Err(place.failed("cannot open", &path)(error)),
+        };
+        let length = file
+            .metadata()
+            .map_err(place.failed("cannot look at", &path))?
+            .len();
+        let head = trailer::read(&file, length).map_err(damaged)?;
+        if head.id() != id {
+            return Err(damaged("it is another entry's"));
+        }
+        Ok(Some(Entry { id, head, file }))
     }
 }
 

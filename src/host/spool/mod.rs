@@ -48,6 +48,7 @@
 //! ```
 
 mod aside;
+mod batch;
 mod bell;
 mod disk;
 mod entry;
@@ -56,6 +57,7 @@ mod journal;
 mod ledger;
 mod news;
 mod oldest;
+mod page;
 mod place;
 pub mod record;
 mod trailer;
@@ -77,12 +79,13 @@ use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
 pub use aside::{Aside, Reason, Selection};
+pub use batch::Batch;
 pub use bell::Bell;
 pub use entry::{Entry, EntryId, Head};
 pub use error::{Full, SpoolError};
 pub use journal::Journal;
 pub use news::{News, Queued};
-pub use writer::{Added, Batch, EntryWriter, Naming};
+pub use writer::{Added, EntryWriter, Naming};
 
 use ledger::LedgerFile;
 use place::Place;
@@ -252,7 +255,7 @@ impl Spool {
         Ok(was_there)
     }
 
-    /// Takes the lock of the one who delivers. What is remembered of uploads whose entries are gone is removed.
+    /// Takes the lock of the one who delivers. What is remembered of entries that are gone is removed.
     ///
     /// # Errors
     /// [`SpoolError::Running`] if another process has it.
@@ -276,6 +279,7 @@ impl Spool {
             }
         }
         let lock = RunLock { file };
+        self.clean_reasons()?;
         let failed = place.failed("cannot clean", "journal");
         for name in place::names(&place.journal).map_err(&failed)? {
             let is_needed = [&place.entries, &place.aside]

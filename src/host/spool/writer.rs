@@ -3,20 +3,16 @@
 use core::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::panic::resume_unwind;
 use std::string::{String, ToString as _};
-use std::thread;
 use std::vec::Vec;
 
-use rustix::fs::OFlags;
-
+use super::Spool;
 use super::disk;
 use super::entry::{EntryId, Head};
 use super::error::SpoolError;
 use super::ledger::{Ledger, lock_file};
 use super::place;
 use super::trailer;
-use super::{Entry, Spool};
 use crate::host::clock;
 use crate::host::s3::{Attributes, Digester, Digests};
 
@@ -25,12 +21,6 @@ const BUFFER: usize = 128 * 1024;
 
 /// So much more is reserved for a larger one each time.
 const STEP: u64 = 1024 * 1024;
-
-/// So many threads wait for the disk at the same time.
-const SYNCING: usize = 16;
-
-/// They call one function.
-const SYNCING_STACK: usize = 64 * 1024;
 
 /// What an entry will be in S3.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -230,7 +220,7 @@ impl EntryWriter {
     }
 
     /// Writes everything, and syncs nothing.
-    fn finish(mut self, naming: Naming) -> Result<Pending, SpoolError> {
+    pub(super) fn finish(mut self, naming: Naming) -> Result<Pending, SpoolError> {
         if self.is_broken {
             return Err(broken());
         }
@@ -301,22 +291,27 @@ impl Write for EntryWriter {
 
 /// An entry that is complete in `tmp`.
 #[derive(Debug)]
-struct Pending {
+pub(super) struct Pending {
     spool: Spool,
     file: Reserved,
-    added: Added,
+    pub(super) added: Added,
 }
 
 impl Pending {
+    /// See [`disk::start_writing`].
+    pub(super) fn start_writing(&self) {
+        disk::start_writing(&self.file.file);
+    }
+
     /// First of all: the name may not be there before the content is.
-    fn sync(&self) -> Result<(), SpoolError> {
+    pub(super) fn sync(&self) -> Result<(), SpoolError> {
         let failed = self.spool.0.place.failed("cannot sync a file in", "tmp");
         disk::sync_file(&self.file.file).map_err(failed)
     }
 
     /// Gives it its name. The folder is to be synced after that, also if the entry was there before: whoever made
     /// it may not have come that far.
-    fn publish(&mut self) -> Result<(), SpoolError> {
+    pub(super) fn publish(&mut self) -> Result<(), SpoolError> {
         let spool = self.spool.clone();
         let place = &spool.0.place;
         let name = self.added.id.to_string();
@@ -360,92 +355,10 @@ impl Pending {
     }
 }
 
-/// Several entries that are accepted together, and wait for the disk together.
-#[derive(Debug)]
-pub struct Batch {
-    spool: Spool,
-    pending: Vec<Pending>,
-}
-
-impl Batch {
-    pub(super) fn new(spool: &Spool) -> Self {
-        Self {
-            spool: spool.clone(),
-            pending: Vec::new(),
-        }
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.pending.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.pending.is_empty()
-    }
-
-    /// Takes an entry that is complete.
-    ///
-    /// # Errors
-    /// [`SpoolError`]: there is no room for this one. Those that are in the batch stay in it.
-    pub fn add(&mut self, writer: EntryWriter, naming: Naming) -> Result<(), SpoolError> {
-        self.pending.push(writer.finish(naming)?);
-        Ok(())
-    }
-
-    /// Accepts all of them, in their order.
-    ///
-    /// # Errors
-    /// [`SpoolError`]. None of them can be relied on then; those that are there nevertheless are whole.
-    pub fn commit(mut self) -> Result<Vec<Added>, SpoolError> {
-        sync_together(&self.pending)?;
-        for pending in &mut self.pending {
-            pending.publish()?;
-        }
-        if !self.is_empty() {
-            self.spool.sync_entries()?;
-        }
-        Ok(self.pending.iter().map(|pending| pending.added).collect())
-    }
-}
-
-/// One after the other, each file would wait for a write of its own to the medium: the file system puts into one
-/// what is asked for at the same time.
-fn sync_together(pending: &[Pending]) -> Result<(), SpoolError> {
-    if let [one] = pending {
-        return one.sync();
-    }
-    for pending in pending {
-        disk::start_writing(&pending.file.file);
-    }
-    let share = pending.len().div_ceil(SYNCING).max(1);
-    thread::scope(|scope| {
-        let shares = pending.chunks(share).map(|share| {
-            let sync = move || share.iter().try_for_each(Pending::sync);
-            // Without a thread, here.
-            thread::Builder::new()
-                .stack_size(SYNCING_STACK)
-                .spawn_scoped(scope, sync)
-                .map_err(|_| sync())
-        });
-        let shares: Vec<_> = shares.collect();
-        shares.into_iter().try_for_each(|share| match share {
-            Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
-            Err(synced) => synced,
-        })
-    })
-}
-
 impl Spool {
     /// A new entry, to be written piece by piece.
     pub fn writer(&self) -> EntryWriter {
         EntryWriter::new(self)
-    }
-
-    /// Several new entries that wait for the disk together.
-    pub fn batch(&self) -> Batch {
-        Batch::new(self)
     }
 
     /// Reads `content` to its end and accepts it.
@@ -465,47 +378,7 @@ impl Spool {
         }
     }
 
-    /// Opens an entry; `None` if there is none of that id.
-    ///
-    /// # Errors
-    /// [`SpoolError::Damaged`] if it is not what was written.
-    pub fn open_entry(&self, id: EntryId) -> Result<Option<Entry>, SpoolError> {
-        self.open_in(&self.0.place.entries, "entries", id)
-    }
-
-    pub(super) fn open_in(
-        &self,
-        folder: &File,
-        folder_name: &str,
-        id: EntryId,
-    ) -> Result<Option<Entry>, SpoolError> {
-        let name = id.to_string();
-        let path = std::format!("{folder_name}/{name}");
-        let place = &self.0.place;
-        let damaged = |found| SpoolError::Damaged {
-            path: place.path.join(&path),
-            found,
-        };
-        let file = match place::open_file(folder, &name, OFlags::RDONLY) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) if error.raw_os_error().is_none() => {
-                return Err(damaged("it is a link, or not a file of its own"));
-            }
-            Err(error) => return Err(place.failed("cannot open", &path)(error)),
-        };
-        let length = file
-            .metadata()
-            .map_err(place.failed("cannot look at", &path))?
-            .len();
-        let head = trailer::read(&file, length).map_err(damaged)?;
-        if head.id() != id {
-            return Err(damaged("it is another entry's"));
-        }
-        Ok(Some(Entry { id, head, file }))
-    }
-
-    fn sync_entries(&self) -> Result<(), SpoolError> {
+    pub(super) fn sync_entries(&self) -> Result<(), SpoolError> {
         let place = &self.0.place;
         disk::sync_folder(&place.entries).map_err(place.failed("cannot sync", "entries"))
     }

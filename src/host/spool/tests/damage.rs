@@ -167,4 +167,14 @@ fn what_is_remembered_of_uploads_goes_with_its_entry() {
     spool.lock_run().unwrap();
     assert!(journal(&ids[1]).exists());
     assert!(!orphan.exists());
+    // Also when it is set aside, until a person has no more use for it.
+    spool.set_aside(ids[1], &reason()).unwrap();
+    let reason = folder.path().join("aside").join("1".repeat(32) + ".reason");
+    fs::write(&reason, "{}").unwrap();
+    spool.lock_run().unwrap();
+    assert!(journal(&ids[1]).exists());
+    assert!(!reason.exists());
+    assert!(spool.aside().unwrap()[0].reason.is_some());
+    spool.discard(&Selection::All).unwrap();
+    assert!(!journal(&ids[1]).exists());
 }
