@@ -121,6 +121,18 @@ impl<'a> Settings<'a> {
         })
     }
 
+    /// A setting that is several paths.
+    pub fn paths<S: SectionSetting>(&self, setting: S) -> Vec<PathBuf> {
+        let Some(given) = self.get(setting) else {
+            return vec![];
+        };
+        let place = |path: &OsString| match &given.origin {
+            Origin::File { path: file, .. } => file.with_file_name("").join(path),
+            _ => path.into(),
+        };
+        given.values.iter().map(place).collect()
+    }
+
     /// A setting that `parse` reads.
     ///
     /// # Errors

@@ -2,6 +2,8 @@
 
 mod delivery;
 mod questions;
+mod records;
+mod watch;
 mod weather;
 
 use std::fs;

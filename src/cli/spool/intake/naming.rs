@@ -46,6 +46,14 @@ impl Namer {
         })
     }
 
+    /// A file's. Its time is that of its last change: taken twice, it has the same key twice.
+    ///
+    /// # Errors
+    /// A sentence, if there is no such key.
+    pub fn of_file(&self, name: &OsStr, modified: UnixTime) -> Result<Naming, String> {
+        self.naming(&SourceName::given(name), modified)
+    }
+
     /// A batch's.
     ///
     /// # Errors

@@ -1,13 +1,16 @@
-//! How records are taken in: one typed value, everything checked.
+//! What is taken over while `spool run` runs: one typed value, everything checked.
 
 use core::time::Duration;
-use std::format;
+use std::path::PathBuf;
 use std::string::String;
+use std::vec::Vec;
+use std::{format, fs};
 
 use crate::cli::error::CliError;
 use crate::cli::settings::Settings;
 use crate::host::push_config::SpoolSetting;
 use crate::host::spool::record::{self, Compression, LARGEST_RECORD, Limits, USUAL_RECORD};
+use crate::host::spool::watch;
 use crate::host::{duration, size};
 
 /// So long a sync is put off for others to share it.
@@ -73,6 +76,60 @@ impl RecordsPlan {
             },
             longest: longest.unwrap_or(USUAL_RECORD),
         })
+    }
+}
+
+/// What is taken over.
+#[derive(Debug, Clone)]
+pub struct IntakePlan {
+    /// Folders whose files are taken.
+    pub watched: Vec<PathBuf>,
+    /// How they are watched.
+    pub watch: watch::Options,
+    /// Where records come in by.
+    pub socket: Option<PathBuf>,
+    /// How they are collected.
+    pub records: RecordsPlan,
+}
+
+impl IntakePlan {
+    /// Checks what the settings say, for a spool that takes so many bytes at most.
+    ///
+    /// # Errors
+    /// [`CliError`], a usage error naming where the value comes from.
+    pub fn new(settings: &Settings<'_>, quota: Option<u64>) -> Result<Self, CliError> {
+        let usual = watch::Options::default();
+        let mut records = RecordsPlan::new(settings, quota)?;
+        // Who brings them waits at the socket.
+        records.options.is_patient = true;
+        Ok(Self {
+            watched: settings.paths(SpoolSetting::Watch),
+            watch: watch::Options {
+                quiet: settings
+                    .parsed(SpoolSetting::WatchQuiet, duration::parse)?
+                    .unwrap_or(usual.quiet),
+                polls: settings.switch(SpoolSetting::WatchPoll)?,
+            },
+            socket: settings.path(SpoolSetting::RecordSocket),
+            records,
+        })
+    }
+
+    /// Whether anything is taken over.
+    pub fn is_empty(&self) -> bool {
+        self.watched.is_empty() && self.socket.is_none()
+    }
+
+    /// The folders that are written in, but for the spool.
+    pub fn writes(&self) -> Vec<PathBuf> {
+        let of_socket = self.socket.as_ref().and_then(|path| path.parent());
+        let of_socket = of_socket.map(|folder| match folder.as_os_str().is_empty() {
+            true => PathBuf::from("."),
+            false => folder.into(),
+        });
+        let all = self.watched.iter().cloned().chain(of_socket);
+        all.filter(|folder| fs::metadata(folder).is_ok_and(|found| found.is_dir()))
+            .collect()
     }
 }
 

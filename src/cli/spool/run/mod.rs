@@ -11,6 +11,7 @@ use std::format;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixListener;
 use std::process::ExitCode;
 use std::string::{String, ToString as _};
 use std::sync::Arc;
@@ -22,9 +23,10 @@ use self::log::DeliveryLog;
 use self::plan::{Identity, RunPlan};
 use self::site::Site;
 use super::failure;
+use super::intake::Intake;
 use super::report::SOCKET;
 use crate::cli::context::Context;
-use crate::cli::daemon::{Footprint, Log, Service};
+use crate::cli::daemon::{Activated, Footprint, Log, Service, Socket};
 use crate::cli::error::{CliError, Exit};
 use crate::cli::{flags, push};
 use crate::core::time::Clock as _;
@@ -43,6 +45,7 @@ const ABOUT: &str = "Deliver what is in the spool, as long as it runs";
 
 const DETAILS: &str = "\
     keystead spool run --identity hub
+    keystead spool run --watch /var/spool/sensors --record-socket /run/keystead/records.sock
 
 Uploads the oldest entries first, and deletes each when S3 has confirmed its checksum. Nothing is given up: \
 offline, throttled, refused or with a wrong clock it goes on trying. Entries that are refused for themselves are set \
@@ -55,6 +58,8 @@ const DRAIN: Duration = Duration::from_secs(20);
 pub fn command() -> Command {
     let command = Command::new(NAME).about(ABOUT).after_help(DETAILS);
     let command = flags::signing(command, &Setting::ALL);
+    let command = push::flags::add(command, &[PushSetting::To]);
+    let command = push::flags::add(command, &PushSetting::OF_OBJECT);
     let command = push::flags::add(command, &PushSetting::OF_DELIVERY);
     push::flags::add_spool(command, &SpoolSetting::ALL)
 }
@@ -65,14 +70,15 @@ pub fn command() -> Command {
 /// [`CliError`] if it cannot begin. From then on failures are told, and tried again.
 pub fn run(matches: &ArgMatches, context: &Context<'_>) -> Result<ExitCode, CliError> {
     // First of all: what the service manager hands over is taken before there is a second thread.
-    let service = Service::begin(context)?;
-    let plan = RunPlan::new(matches, context)?;
+    let mut service = Service::begin(context)?;
+    let handed = handed(service.take_sockets())?;
+    let plan = RunPlan::new(matches, handed.is_some(), context)?;
     let spool = plan.spool.open()?;
     let listeners = listeners(&plan, &spool)?;
     service.confine(&footprint(&plan, &spool), context)?;
     let (sessions, refreshers) = sessions(plan.identity, context)?;
     let deliverer = Deliverer::start(
-        spool,
+        spool.clone(),
         Box::new(plan.buckets),
         sessions,
         Arc::new(SystemClocks(plan.clock.clone())),
@@ -84,6 +90,15 @@ pub fn run(matches: &ArgMatches, context: &Context<'_>) -> Result<ExitCode, CliE
         StartError::System(error) => failed(&error),
     })?;
     let deliverer = Arc::new(deliverer);
+    // Whoever delivers alone takes over as well.
+    let intake = Intake::start(
+        &plan.intake,
+        &spool,
+        plan.namer,
+        handed,
+        plan.spool.options.group,
+        context.console,
+    )?;
     let mut server = Server::new(listeners, Limits::default()).map_err(|error| failed(&error))?;
     let waker = server.waker();
     deliverer.on_change(Box::new({
@@ -117,8 +132,15 @@ pub fn run(matches: &ArgMatches, context: &Context<'_>) -> Result<ExitCode, CliE
         deliverer.spool().path().display()
     ));
     service.ready();
-    let mut site = Site::new(deliverer.clone(), refreshers, plan.clock.now(), reporter);
+    let mut site = Site::new(
+        deliverer.clone(),
+        intake.tally(),
+        refreshers,
+        plan.clock.now(),
+        reporter,
+    );
     let served = server.run(&mut site).map_err(|error| failed(&error));
+    drop(intake);
     deliverer.finish(DRAIN);
     site.leave();
     served.map(|()| ExitCode::SUCCESS)
@@ -161,6 +183,25 @@ fn listeners(plan: &RunPlan, spool: &Spool) -> Result<Vec<Listener>, CliError> {
     Ok(all)
 }
 
+/// The socket for records that the service manager has opened.
+fn handed(sockets: Vec<Activated>) -> Result<Option<UnixListener>, CliError> {
+    let mut records = None;
+    for Activated { name, socket } in sockets {
+        match socket {
+            Socket::Unix(socket) if records.is_none() => records = Some(socket),
+            _ => {
+                return Err(CliError::usage(
+                    format!(
+                        "the service manager has opened the socket `{name}`, and nothing is served there"
+                    ),
+                    "one socket with ListenStream=PATH is for records",
+                ));
+            }
+        }
+    }
+    Ok(records)
+}
+
 /// What the daemon needs from here on: the identity, the spool, and the way to S3.
 fn footprint(plan: &RunPlan, spool: &Spool) -> Footprint {
     let mut all = Footprint::default();
@@ -171,6 +212,7 @@ fn footprint(plan: &RunPlan, spool: &Spool) -> Footprint {
     all.reach(&plan.endpoint, &plan.transport);
     all.unconfined = all.unconfined.or_else(|| plan.unconfined.clone());
     all.needs.write.push(spool.path().into());
+    all.needs.write.extend(plan.intake.writes());
     all.needs.moves_files = true;
     all
 }

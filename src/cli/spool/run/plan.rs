@@ -13,15 +13,20 @@ use crate::cli::context::Context;
 use crate::cli::daemon::Configured;
 use crate::cli::error::CliError;
 use crate::cli::plan::{NetworkPlan, state_dir};
+use crate::cli::push::attributes::AttributesPlan;
 use crate::cli::push::environment;
+use crate::cli::push::moment;
 use crate::cli::push::plan::{self, CredentialsPlan, UploadPlan};
+use crate::cli::push::target::Target;
 use crate::cli::serve::is_remote;
 use crate::cli::settings::Settings;
+use crate::cli::sources::Sources;
+use crate::cli::spool::intake::{IntakePlan, Namer};
 use crate::cli::spool::place::SpoolPlan;
 use crate::host::clock::{ConfirmedTime, HostClock};
 use crate::host::config::Setting;
 use crate::host::endpoint::Endpoint;
-use crate::host::push_config::SpoolSetting;
+use crate::host::push_config::{PushSetting, SpoolSetting};
 use crate::host::session::Credentials;
 use crate::host::transport::TransportOptions;
 use crate::output::push::UploadOptions;
@@ -49,6 +54,10 @@ pub struct RunPlan {
     pub transport: TransportOptions,
     /// How entries are sent.
     pub options: Options,
+    /// What is taken over meanwhile.
+    pub intake: IntakePlan,
+    /// What that is called, if anything is.
+    pub namer: Option<Namer>,
     /// Where Prometheus asks.
     pub metrics: Option<SocketAddr>,
     /// The clock that everything goes by.
@@ -58,11 +67,16 @@ pub struct RunPlan {
 }
 
 impl RunPlan {
-    /// Checks everything that flags, environment and file say.
+    /// Checks everything that flags, environment and file say. `has_socket` says whether the service manager has
+    /// opened one for records.
     ///
     /// # Errors
     /// [`CliError`], a usage error naming where the value comes from.
-    pub fn new(matches: &ArgMatches, context: &Context<'_>) -> Result<Self, CliError> {
+    pub fn new(
+        matches: &ArgMatches,
+        has_socket: bool,
+        context: &Context<'_>,
+    ) -> Result<Self, CliError> {
         let settings = Settings::with_file(matches, context)?;
         let name = plan::identity(&settings)?;
         let sources = plan::sources(matches, name.as_deref(), context)?;
@@ -84,9 +98,17 @@ impl RunPlan {
             }
         };
         let transfer = upload.transfer;
+        let spool = SpoolPlan::new(&settings, context.environment)?;
+        let intake = IntakePlan::new(&settings, spool.options.max_bytes)?;
+        let namer = match intake.is_empty() && !has_socket {
+            true => None,
+            false => Some(namer(&settings, &sources, &clock, context)?),
+        };
         let no_confine = sources.switch(Setting::NoConfine)?;
         Ok(Self {
-            spool: SpoolPlan::new(&settings, context.environment)?,
+            spool,
+            intake,
+            namer,
             identity,
             buckets: Buckets::new(upload.place, network.transport.clone(), clock.clone()),
             options: Options {
@@ -107,6 +129,19 @@ impl RunPlan {
             unconfined: no_confine.then(|| "no-confine is set".into()),
         })
     }
+}
+
+/// What files and records are called in S3.
+fn namer(
+    settings: &Settings<'_>,
+    sources: &Sources<'_>,
+    clock: &HostClock,
+    context: &Context<'_>,
+) -> Result<Namer, CliError> {
+    let target = Target::of_settings(settings)?;
+    let facts = moment::facts(&target.template, sources, clock, context)?;
+    let has_type = settings.get(PushSetting::ContentType).is_some();
+    Namer::new(target, AttributesPlan::new(settings)?, facts, has_type)
 }
 
 /// An address of this machine alone: nothing is asked of whoever comes.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::vec::Vec;
 
 use crate::cli::daemon::Reporter;
+use crate::cli::spool::intake::Tally;
 use crate::cli::spool::report::{Delivery, LastError, Report};
 use crate::core::time::UnixTime;
 use crate::host::refresh::Refresher;
@@ -21,6 +22,7 @@ const PULSE: Duration = Duration::from_secs(10);
 /// What is asked, and who knows.
 pub struct Site {
     deliverer: Arc<Deliverer>,
+    tally: Arc<Tally>,
     refreshers: Vec<Refresher>,
     reporter: Reporter,
     since: UnixTime,
@@ -30,6 +32,7 @@ impl Site {
     /// The site of that delivery.
     pub fn new(
         deliverer: Arc<Deliverer>,
+        tally: Arc<Tally>,
         refreshers: Vec<Refresher>,
         since: UnixTime,
         reporter: Reporter,
@@ -37,6 +40,7 @@ impl Site {
         Self {
             since,
             deliverer,
+            tally,
             refreshers,
             reporter,
         }
@@ -194,6 +198,7 @@ impl Site {
         for (reason, count) in self.deliverer.status().counts.failures() {
             page.sample("spool_failures_total", &[("reason", reason)], count);
         }
+        self.tally.metrics(&mut page);
         let statuses: Vec<_> = self.refreshers.iter().map(Refresher::status).collect();
         page.identities(&statuses);
         Ok(page.into_text())
