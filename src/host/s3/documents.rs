@@ -232,3 +232,88 @@ fn escape(text: &str, out: &mut String) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn errors_as_several_servers_write_them() {
+        let error = ErrorDocument::read(
+            b"\n <?xml version=\"1.0\"?>\n<e:Error xmlns:e=\"http://example.com/\"><e:Code> SlowDown </e:Code>\
+              <e:Message>a &lt;b&gt; &#38; c</e:Message><Details><Code>Other</Code></Details><RequestId>1</RequestId>",
+        );
+        // What breaks off still says something.
+        let error = error.unwrap();
+        assert_eq!(error.code, "SlowDown");
+        assert_eq!(error.message, "a <b> & c");
+        assert_eq!(error.request_id.as_deref(), Some("1"));
+        for other in [
+            &b""[..],
+            b"<html/>",
+            b"<Errors/>",
+            b"\xff<Error/>",
+            b"{\"Error\": 1}",
+        ] {
+            assert!(ErrorDocument::read(other).is_none());
+        }
+    }
+
+    #[test]
+    fn uploads_have_a_name() {
+        let named = |id: &str| {
+            let document = format!(
+                "<InitiateMultipartUploadResult><Bucket>b</Bucket><UploadId>{id}</UploadId>\
+                 </InitiateMultipartUploadResult>"
+            );
+            upload_id(document.as_bytes())
+        };
+        assert_eq!(named("VXBs.b2Fk_IGlk-&amp;"), Ok("VXBs.b2Fk_IGlk-&".into()));
+        assert!(named(" ").is_err());
+        assert!(named(&"x".repeat(MAX_TEXT + 1)).is_err());
+        assert_eq!(upload_id(b""), Err("it is empty"));
+        assert_eq!(upload_id(b"<a/>"), Err("it is another document"));
+    }
+
+    #[test]
+    fn an_etag_has_its_quotes() {
+        for text in ["\"a-1\"", "&quot;a-1&quot;", "a-1", " &#34;a-1&#34;\n"] {
+            assert_eq!(etag(text), "\"a-1\"");
+        }
+        assert_eq!(etag(""), "");
+    }
+
+    #[test]
+    fn what_ends_an_upload() {
+        let part = |number, checksum| Part {
+            number,
+            etag: "\"<&>\"".into(),
+            length: 5,
+            checksum,
+        };
+        let parts = [part(1, Some(Checksum::Crc64Nvme(1))), part(2, None)];
+        assert_eq!(
+            String::from_utf8(complete(&parts)).unwrap(),
+            "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Part>\
+             <ChecksumCRC64NVME>AAAAAAAAAAE=</ChecksumCRC64NVME><ETag>&quot;&lt;&amp;&gt;&quot;</ETag>\
+             <PartNumber>1</PartNumber></Part><Part><ETag>&quot;&lt;&amp;&gt;&quot;</ETag>\
+             <PartNumber>2</PartNumber></Part></CompleteMultipartUpload>"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_document_makes_it_panic(
+            root in "(Error|ListPartsResult|CompleteMultipartUploadResult|InitiateMultipartUploadResult)",
+            inside in "(<(/)?(Part|ETag|Code|Size|PartNumber|UploadId|IsTruncated)/?>|[<>&;0-9a-z ]){0,20}",
+        ) {
+            for document in [format!("<{root}>{inside}</{root}>"), format!("<{root}>{inside}")] {
+                let _ = ErrorDocument::read(document.as_bytes());
+                let _ = upload_id(document.as_bytes());
+                let _ = CompleteResult::read(document.as_bytes());
+                let _ = PartsPage::read(document.as_bytes());
+            }
+        }
+    }
+}

@@ -7,11 +7,13 @@ use std::net::{TcpStream, ToSocketAddrs as _};
 use std::string::ToString as _;
 use std::sync::Arc;
 use std::time::Instant;
+use std::vec::Vec;
 use std::{format, vec};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::sockopt;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
@@ -232,14 +234,18 @@ fn host_and_port(endpoint: &Endpoint) -> (&str, u16) {
     (host.trim_matches(['[', ']']), port.unwrap_or(default))
 }
 
-/// Tries all addresses of a host until one can be connected to.
+/// Tries all addresses of a host until one can be connected to. None of them takes the others' time: behind many a
+/// router IPv6 leads nowhere, and without a word.
 fn tcp(host: &str, port: u16, deadline: Instant) -> Result<TcpStream, HttpError> {
-    let addresses = (host, port)
+    let addresses: Vec<_> = (host, port)
         .to_socket_addrs()
-        .map_err(|_| HttpError::HostNotFound)?;
+        .map_err(|_| HttpError::HostNotFound)?
+        .collect();
     let mut last = HttpError::HostNotFound;
+    let mut untried = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
     for address in addresses {
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = deadline.saturating_duration_since(Instant::now()) / untried;
+        untried -= 1;
         if left.is_zero() {
             return Err(HttpError::Timeout("to connect"));
         }
@@ -286,8 +292,12 @@ fn is_readable(tcp: &TcpStream, timeout: Duration) -> bool {
         tv_nsec: timeout.subsec_nanos().into(),
     };
     let mut fds = [PollFd::new(tcp, PollFlags::IN)];
-    // A signal ends the wait early: whoever waits looks at the time.
-    matches!(poll(&mut fds, Some(&timeout)), Ok(1..))
+    loop {
+        match poll(&mut fds, Some(&timeout)) {
+            Err(Errno::INTR) => {}
+            ready => return matches!(ready, Ok(1..)),
+        }
+    }
 }
 
 /// The text of an error that came out of a connection.

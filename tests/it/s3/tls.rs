@@ -31,7 +31,7 @@ impl Scene {
         let hub = Hub::with(|root, _| Config::ready_made(root, None).expect("policies"));
         hub.workshop
             .write("sandbox.pem", hub.sandbox.ca_pem().expect("HTTPS"));
-        let more = ["--ca-bundle=sandbox.pem"];
+        let more = ["--ca-bundle=sandbox.pem", "--session-duration=3600"];
         let scene = (&hub.workshop, &hub.sandbox);
         let ran = run(&mut command_of(scene, "credential-process", &more));
         assert_eq!(ran.code, 0, "{}", ran.stderr);

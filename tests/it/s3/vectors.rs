@@ -3,8 +3,9 @@
 
 use keystead::core::http::{Body, Header};
 use keystead::core::s3::{Credentials, ObjectPath, S3Request};
-use keystead::core::sigv4::{Payload, hash_body};
+use keystead::core::sigv4::{CanonicalRequest, PathRule, Payload, hash_body};
 use keystead::core::time::UnixTime;
+use proptest::prelude::*;
 
 const EXAMPLE: Credentials<'_> = Credentials {
     access_key_id: "AKIAIOSFODNN7EXAMPLE",
@@ -77,4 +78,42 @@ fn the_examples_of_the_documentation() {
         let signed = authorization("GET", target, headers, b"");
         assert!(signed.ends_with(signature), "{target}: {signed}");
     }
+}
+
+proptest! {
+    #[test]
+    fn what_is_signed_is_what_is_sent(key: String, value: String, in_path: bool) {
+        let bucket = in_path.then_some("bucket");
+        let path = ObjectPath { bucket, key: &key }.to_string();
+        prop_assert!(path.starts_with('/') && path.is_ascii());
+        let query = format!("partNumber=1&uploadId={}", keystead::core::sigv4::Encoded::plain(&value));
+        let canonical = CanonicalRequest {
+            method: "PUT",
+            target: &format!("{path}?{query}"),
+            path: PathRule::S3,
+            headers: &[],
+            payload: Payload::Literal("UNSIGNED-PAYLOAD"),
+        }
+        .to_string();
+        let mut lines = canonical.lines().skip(1);
+        prop_assert_eq!(lines.next(), Some(path.as_str()));
+        prop_assert_eq!(lines.next(), Some(query.as_str()));
+        // The server gets the key back.
+        let sent = path.strip_prefix(if in_path { "/bucket/" } else { "/" }).unwrap();
+        let decoded: Vec<u8> = decode(sent);
+        prop_assert_eq!(String::from_utf8(decoded), Ok(key));
+    }
+}
+
+fn decode(text: &str) -> Vec<u8> {
+    let mut bytes = text.bytes();
+    core::iter::from_fn(|| {
+        let byte = bytes.next()?;
+        if byte != b'%' {
+            return Some(byte);
+        }
+        let digits = [bytes.next().unwrap(), bytes.next().unwrap()];
+        Some(u8::from_str_radix(core::str::from_utf8(&digits).unwrap(), 16).unwrap())
+    })
+    .collect()
 }
