@@ -66,7 +66,8 @@ fn a_session_that_s3_takes_for_over_is_replaced() {
 fn a_wrong_clock_costs_one_try() {
     let scene = Scene::of(Scheme::Https);
     let faults = &scene.hub.sandbox.config().faults;
-    faults.add(of_s3("skew=40m"));
+    // Less than the session lives.
+    faults.add(of_s3("skew=20m"));
     scene.add("a.csv", "reading");
     let _delivering = scene.run(&["--concurrency", "1"]);
     scene.arrives("a.csv", "reading");

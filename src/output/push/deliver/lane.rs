@@ -21,7 +21,8 @@ const REFUSED_IN_A_ROW: u32 = 8;
 const FAILED_ALONE: u32 = 3;
 
 /// An entry is refused for itself if that happens so often, each time with a session with which another one
-/// passes afterwards. Once is not enough: the policy may have been mended in between.
+/// passes afterwards, or has passed before. Once is not enough: the policy may have been mended in between, or
+/// broken.
 const REFUSED_ALONE: u32 = 2;
 
 /// And not sooner than after this: a policy that was changed does not hold everywhere at once.
@@ -72,6 +73,8 @@ pub struct Lane {
     /// While entries are refused: whether the newest is tried next, and not the oldest.
     newest_next: bool,
     passed: u64,
+    /// The session with which the last one passed.
+    passed_with: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -88,7 +91,9 @@ struct Trouble {
     passed: u64,
     pause: Option<Pause>,
     /// How often it was refused with a session with which another one passed afterwards.
-    refused_alone: u32,
+    refused_before: u32,
+    /// With how many sessions it was refused with which another one had passed before, and the last of them.
+    refused_after: (u32, u64),
 }
 
 impl Lane {
@@ -107,6 +112,7 @@ impl Lane {
             refusals: 0,
             newest_next: false,
             passed: 0,
+            passed_with: None,
         }
     }
 
@@ -238,6 +244,7 @@ impl Lane {
     pub fn delivered(&mut self, now: Duration, ticket: &Ticket, session: u64) -> Vec<Place> {
         self.forget(ticket.place);
         self.passed += 1;
+        self.passed_with = Some(session);
         self.refusals = 0;
         self.pause = None;
         self.is_refusing = false;
@@ -256,8 +263,8 @@ impl Lane {
                 continue;
             }
             let trouble = self.troubles.entry(place).or_default();
-            trouble.refused_alone += 1;
-            if trouble.refused_alone >= REFUSED_ALONE {
+            trouble.refused_before += 1;
+            if trouble.refused_before >= REFUSED_ALONE {
                 self.troubles.remove(&place);
                 poison.push(place);
             } else {
@@ -275,7 +282,7 @@ impl Lane {
         }
     }
 
-    /// It was not taken.
+    /// It was not taken. Gives it back if it is refused for itself.
     pub fn failed(
         &mut self,
         now: Duration,
@@ -284,7 +291,7 @@ impl Lane {
         retry_after: Option<Duration>,
         session: u64,
         random: &mut Random,
-    ) {
+    ) -> Option<Place> {
         let Ticket { place, length, .. } = *ticket;
         let pause = |before, random: &mut _| {
             Pause::of_upload(before, now, ticket.began, kind, retry_after, random)
@@ -292,6 +299,10 @@ impl Lane {
         match kind {
             FaultKind::Refused => {
                 self.refusals = self.refusals.saturating_add(1);
+                if self.is_refused_for_itself(place, session) {
+                    self.forget(place);
+                    return Some(place);
+                }
                 let refusal = Refusal {
                     length,
                     session,
@@ -302,10 +313,11 @@ impl Lane {
                     self.pause = Some(pause(self.pause.filter(|_| self.is_refusing), random));
                     self.is_refusing = true;
                 }
-                return;
+                return None;
             }
             FaultKind::Restart | FaultKind::Object | FaultKind::Exists | FaultKind::Content => {
-                return self.hold(place, length, pause, random);
+                self.hold(place, length, pause, random);
+                return None;
             }
             FaultKind::Network | FaultKind::Server | FaultKind::Throttled => {
                 let passed = self.passed;
@@ -316,7 +328,8 @@ impl Lane {
                 trouble.failures = trouble.failures.saturating_add(1);
                 // A large entry on a thin link, a key that a server cannot store: the rest goes on.
                 if trouble.failures >= FAILED_ALONE && passed > trouble.passed {
-                    return self.hold(place, length, pause, random);
+                    self.hold(place, length, pause, random);
+                    return None;
                 }
             }
             FaultKind::Credentials | FaultKind::Clock | FaultKind::Place => {}
@@ -327,6 +340,20 @@ impl Lane {
         self.pause = Some(pause(self.pause.filter(|_| !self.is_refusing), random));
         self.is_refusing = false;
         self.back(place, length);
+        None
+    }
+
+    /// Whether it was refused with several sessions with each of which another one had passed before.
+    fn is_refused_for_itself(&mut self, place: Place, session: u64) -> bool {
+        if self.passed_with != Some(session) {
+            return false;
+        }
+        let trouble = self.troubles.entry(place).or_default();
+        let (count, last) = trouble.refused_after;
+        if count == 0 || last != session {
+            trouble.refused_after = (count + 1, session);
+        }
+        trouble.refused_after.0 >= REFUSED_ALONE
     }
 
     fn hold(

@@ -236,7 +236,10 @@ impl Schedule {
                 kind,
                 retry_after,
                 session,
-            } => lane.failed(now, &ticket, kind, retry_after, session, random),
+            } => {
+                let refused = lane.failed(now, &ticket, kind, retry_after, session, random);
+                poison.extend(refused);
+            }
             End::NoSession(kind) => {
                 lane.back(ticket.place, ticket.length);
                 let pause = self.sessions.take();
