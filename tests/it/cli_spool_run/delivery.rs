@@ -41,24 +41,26 @@ fn credentials_of_the_environment_do() {
     let credentials = run(&mut scene.hub.command(&["credential-process"]));
     let credentials: Value = serde_json::from_str(&credentials.stdout).expect("JSON");
     scene.add("a.csv", "reading");
-    let mut command = scene.spool(&["run", "--credentials", "environment"]);
-    for (variable, field) in [
-        ("AWS_ACCESS_KEY_ID", "AccessKeyId"),
-        ("AWS_SECRET_ACCESS_KEY", "SecretAccessKey"),
-        ("AWS_SESSION_TOKEN", "SessionToken"),
-    ] {
-        command.env(variable, credentials[field].as_str().expect("text"));
-    }
-    command
-        .env_remove("KEYSTEAD_KEY")
-        .env("KEYSTEAD_PUSH_S3_REGION", "eu-west-1");
+    let command = || {
+        let mut command = scene.spool(&["run", "--credentials", "environment"]);
+        for (variable, field) in [
+            ("AWS_ACCESS_KEY_ID", "AccessKeyId"),
+            ("AWS_SECRET_ACCESS_KEY", "SecretAccessKey"),
+            ("AWS_SESSION_TOKEN", "SessionToken"),
+        ] {
+            command.env(variable, credentials[field].as_str().expect("text"));
+        }
+        command
+            .env_remove("KEYSTEAD_KEY")
+            .env("KEYSTEAD_PUSH_S3_REGION", "eu-west-1");
+        command
+    };
+    run(command().env_remove("AWS_SECRET_ACCESS_KEY"))
+        .failed(2, "AWS_SECRET_ACCESS_KEY is not set");
     let sessions = scene.hub.sessions();
-    let _delivering = Delivering::start(&mut command, scene.hub.workshop.path("run.log"));
+    let _delivering = Delivering::start(&mut command(), scene.hub.workshop.path("run.log"));
     scene.arrives("a.csv", "reading");
     assert_eq!(scene.hub.sessions(), sessions);
-
-    command.env_remove("AWS_SECRET_ACCESS_KEY");
-    run(&mut command).failed(2, "AWS_SECRET_ACCESS_KEY is not set");
 }
 
 #[test]
