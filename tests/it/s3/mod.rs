@@ -7,5 +7,6 @@ mod operations;
 mod server;
 mod support;
 mod tls;
+mod uploads;
 mod vectors;
 mod wire;

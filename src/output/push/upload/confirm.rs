@@ -53,25 +53,29 @@ impl Uploader<'_> {
             }
             None => {}
         }
-        let mut unanswered = None;
+        let mut failed = None;
         let mut seen = None;
         match self.look(object.key) {
             // Another ETag is another object: somebody else has written there since.
             Ok(Some(found)) if found.etag == stored.etag => match expected.judge(&found) {
                 Some(true) => return Ok(Outcome::Confirmed(found)),
-                Some(false) => return Err(mismatch(object.key, &found)),
+                // Some servers tell the checksum of an object that was there before: the ETag has the last word.
+                Some(false) => {
+                    failed = Some(mismatch(object.key, &found));
+                    seen = Some(found);
+                }
                 None => seen = Some(found),
             },
             Ok(_) => {}
-            Err(halt) => unanswered = Some(halt),
+            // Who did not get an answer asks again, later.
+            Err(halt) => failed = Some(halt),
         }
         let encryption = seen.as_ref().and_then(|seen| seen.encryption.as_deref());
         let encryption = stored.encryption.as_deref().or(encryption);
         if etag_is_md5(object, encryption) && etag()? == stored.etag {
             return Ok(Outcome::Confirmed(stored));
         }
-        // Who did not get an answer asks again, later.
-        unanswered.map_or(Ok(Outcome::Unconfirmed(stored)), Err)
+        failed.map_or(Ok(Outcome::Unconfirmed(stored)), Err)
     }
 
     /// S3 says that there is an object already. Whether it is this very one only HEAD can tell.

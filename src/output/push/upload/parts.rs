@@ -308,12 +308,15 @@ impl Uploader<'_> {
         };
         match error.kind {
             FaultKind::Exists => self.settle(object, expected, etag).map(Round::Ended),
-            FaultKind::Restart if may_be_there => match self.look(object.key)? {
-                Some(found) if expected.judge(&found) == Some(true) => {
-                    Ok(Round::Ended(Outcome::Confirmed(found)))
+            // Some servers say of an upload that they do not know any more that it is not allowed (403).
+            FaultKind::Restart | FaultKind::Refused if may_be_there => {
+                match self.look(object.key)? {
+                    Some(found) if expected.judge(&found) == Some(true) => {
+                        Ok(Round::Ended(Outcome::Confirmed(found)))
+                    }
+                    _ => Ok(Round::Anew(error)),
                 }
-                _ => Ok(Round::Anew(error)),
-            },
+            }
             _ => sort(Halt::Store(error)),
         }
     }
