@@ -29,6 +29,7 @@ pub mod swtpm;
 pub mod systemd;
 pub mod terminal;
 pub mod tls_server;
+pub mod weather;
 
 pub use alone::{Surroundings, alone};
 pub use fault::FaultModule;

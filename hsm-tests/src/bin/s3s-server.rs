@@ -1,8 +1,8 @@
-//! An S3 server of the crates `s3s` and `s3s-fs`, as a program that can be killed: `s3s-server FOLDER KEYS`.
-//! KEYS is a JSON file, a list of `{"access-key", "secret-key", "token", "operations"}`; a pair with a token
-//! counts only with that token, and with a list of operations only for these. Says at which port it listens.
+//! An S3 server of the crates `s3s` and `s3s-fs`, as a program that can be killed: `s3s-server FOLDER KEYS ADDRESS`.
+//! KEYS is a JSON file, a list of `{"access-key", "secret-key", "token", "operations", "has-ended"}`; a pair with a
+//! token counts only with that token, and with a list of operations only for these. It is read for each request.
+//! Says at which port it listens.
 
-use std::collections::HashMap;
 use std::error::Error;
 use std::io::Write as _;
 use std::net::Ipv4Addr;
@@ -36,15 +36,19 @@ struct Key {
     secret_key: String,
     token: Option<String>,
     operations: Option<Vec<String>>,
+    has_ended: bool,
 }
 
-/// The pairs, by their access keys.
+/// The file with the pairs.
 #[derive(Clone)]
-struct Keys(Arc<HashMap<String, Key>>);
+struct Keys(Arc<PathBuf>);
 
 impl Keys {
-    fn get(&self, access_key: &str) -> S3Result<&Key> {
-        let known = self.0.get(access_key);
+    fn get(&self, access_key: &str) -> S3Result<Key> {
+        let file = fs::read(&*self.0).map_err(|error| s3_error!(error, InternalError))?;
+        let keys: Vec<Key> =
+            serde_json::from_slice(&file).map_err(|error| s3_error!(error, InternalError))?;
+        let known = keys.into_iter().find(|key| key.access_key == access_key);
         known.ok_or_else(|| s3_error!(InvalidAccessKeyId, "There is no such access key"))
     }
 }
@@ -66,6 +70,9 @@ impl S3Access for Keys {
         let token = context.headers().get("x-amz-security-token");
         if token.map(http::HeaderValue::as_bytes) != key.token.as_ref().map(String::as_bytes) {
             return Err(s3_error!(InvalidToken, "That is not the key's token"));
+        }
+        if key.has_ended {
+            return Err(s3_error!(ExpiredToken, "The provided token has expired."));
         }
         let operation = context.s3_op().name();
         let is_allowed = |operations: &Vec<String>| operations.iter().any(|may| may == operation);
@@ -128,17 +135,15 @@ fn belongs_to_the_bucket<T>(request: &mut S3Request<T>) -> S3Result<()> {
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args_os().skip(1).map(PathBuf::from);
     let mut next = || arguments.next().ok_or("an argument is missing");
-    let (folder, keys) = (next()?, next()?);
-    let keys: Vec<Key> = serde_json::from_slice(&fs::read(keys)?)?;
-    let keys = keys.into_iter().map(|key| (key.access_key.clone(), key));
-    let keys = Keys(Arc::new(keys.collect()));
+    let (folder, keys) = (next()?, Keys(Arc::new(next()?)));
+    let address: Ipv4Addr = next()?.to_string_lossy().parse()?;
 
     let objects = FileSystem::new(folder).map_err(|error| format!("{error:?}"))?;
     let mut builder = S3ServiceBuilder::new(objects);
     builder.set_auth(keys.clone());
     builder.set_access(keys);
     builder.set_host(Hosts);
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let listener = TcpListener::bind((address, 0)).await?;
     let service = builder.build();
     println!("{}", listener.local_addr()?.port());
     std::io::stdout().flush()?;

@@ -45,7 +45,7 @@ impl Seaweed {
         command
             .current_dir(folder.path())
             // Without a key of its own it takes no object that is to be encrypted.
-            .env("WEED_S3_SSE_KEK_PASSPHRASE", "for tests alone")
+            .env("WEED_S3_SSE_KEY", "for tests alone")
             .args([
                 "server",
                 "-filer",

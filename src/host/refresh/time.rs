@@ -29,6 +29,11 @@ pub trait Clocks: Send + Sync {
     /// The time.
     fn now(&self) -> Now;
 
+    /// How long to wait for so much of this time to pass. Only simulated clocks run faster than the machine's.
+    fn lasts(&self, time: Duration) -> Duration {
+        time
+    }
+
     /// Whether the wall clock is known to be wrong. The time that is taken for now then stands still.
     fn is_wall_wrong(&self) -> bool {
         false

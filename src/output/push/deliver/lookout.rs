@@ -78,7 +78,7 @@ pub(super) fn run(shared: &Shared) {
             true => LOOK_SELDOM,
             false => LOOK,
         };
-        let is_network_news = eyes.wait(shared, seldom.min(window_changes));
+        let is_network_news = eyes.wait(shared, shared.clocks.lasts(seldom.min(window_changes)));
         if is_network_news {
             let now = shared.now();
             shared.lock().schedule.network_changed(now);

@@ -61,11 +61,11 @@ fn next(shared: &Shared, stores: &mut OwnStores) -> Option<Ticket> {
             Next::Idle => LONG,
         };
         if stores.is_empty() {
-            state = shared.wait(state, limit);
+            state = shared.wait(state, shared.clocks.lasts(limit));
             continue;
         }
         let began = now;
-        state = shared.wait(state, limit.min(KEEP));
+        state = shared.wait(state, shared.clocks.lasts(limit.min(KEEP)));
         if shared.now() >= began + KEEP {
             drop(state);
             stores.clear();
