@@ -1,4 +1,4 @@
-"""What one credential-process costs, a signature in a token or a TPM, and `serve`:
+"""What one credential-process costs, a signature in a token or a TPM, `serve`, uploads and the spool:
 bench.py FOLDER-OF-PROGRAMS OUTPUT.json RUNS GROUP…
 
 The server is a canned one in Python, in a process of its own: it answers every CreateSession alike,
@@ -26,6 +26,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+import pushing
 import serving
 import tokens
 import tpms
@@ -257,6 +258,8 @@ def main():
         arguments = {scheme: flags(FOLDER, f"{scheme}://localhost:{ports[scheme]}") for scheme in ports}
         environments = {"https": ways["system roots"][1], "http": {}}
         results["serve"] = serving.measure(FOLDER, arguments, environments)
+    if "push" in GROUPS:
+        results["push"] = pushing.measure(FOLDER, pathlib.Path(sys.executable).parent, RUNS)
     kept.write_text(json.dumps(results, indent=2) + "\n")
     print(f"\n{OUTPUT} has the figures.")
 
