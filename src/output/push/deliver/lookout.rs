@@ -133,13 +133,14 @@ pub(super) fn feed(shared: &Shared) {
                     let now = shared.now();
                     let mut state = shared.lock();
                     let length = head.digests.length;
-                    state.schedule.added(now, place, length, &head.bucket);
+                    let key = Some(head.key.as_str());
+                    (state.schedule).added(now, place, length, &head.bucket, key);
                 }
                 Ok(None) => {}
                 // Whoever sends it sets it aside.
                 Err(SpoolError::Damaged { .. }) => {
                     let now = shared.now();
-                    shared.lock().schedule.added(now, place, 0, "");
+                    shared.lock().schedule.added(now, place, 0, "", None);
                 }
                 Err(error) => {
                     trouble(shared, &error);

@@ -19,6 +19,7 @@ mod tests;
 
 use super::lane::{Choice, Lane, Settings};
 use super::pause::Pause;
+use super::same_key::{Behind, SameKey};
 use crate::host::random::Random;
 use crate::host::refresh::FailureKind;
 use crate::host::s3::FaultKind;
@@ -26,6 +27,9 @@ use crate::host::spool::EntryId;
 
 /// An entry's place in the order: its sequence, and what it is known by.
 pub type Place = (u64, EntryId);
+
+/// The first of all ids, for the beginning of a range.
+pub(super) const FIRST_ID: EntryId = EntryId([0; 16]);
 
 /// What there is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +91,7 @@ pub struct Schedule {
     lanes: Vec<Lane>,
     buckets: BTreeMap<String, usize>,
     in_flight: BTreeSet<Place>,
+    same_key: SameKey,
     /// Since no session could be had.
     sessions: Option<Pause>,
     /// Until the upload window opens.
@@ -114,15 +119,24 @@ impl Schedule {
             lanes: Vec::new(),
             buckets: BTreeMap::new(),
             in_flight: BTreeSet::new(),
+            same_key: SameKey::default(),
             sessions: None,
             shut_until: None,
             forgiven: None,
         }
     }
 
-    /// An entry has come. One that is known already changes nothing.
-    pub fn added(&mut self, now: Duration, place: Place, length: u64, bucket: &str) {
-        if self.in_flight.contains(&place) {
+    /// An entry has come. One that is known already changes nothing. It waits for older ones with the same key; one
+    /// whose key cannot be read has none.
+    pub fn added(
+        &mut self,
+        now: Duration,
+        place: Place,
+        length: u64,
+        bucket: &str,
+        key: Option<&str>,
+    ) {
+        if self.knows(place) {
             return;
         }
         let lane = match self.buckets.get(bucket) {
@@ -133,12 +147,17 @@ impl Schedule {
                 self.lanes.len() - 1
             }
         };
-        self.lanes[lane].added(now, place, length, &mut self.random);
+        let entry = Behind { length, lane };
+        if key.is_none_or(|key| self.same_key.admit(place, bucket, key, entry)) {
+            self.lanes[lane].added(now, place, length, &mut self.random);
+        }
     }
 
     /// Whether an entry is known.
     pub fn knows(&self, place: Place) -> bool {
-        self.in_flight.contains(&place) || self.lanes.iter().any(|lane| lane.knows(place))
+        self.in_flight.contains(&place)
+            || self.same_key.knows(place)
+            || self.lanes.iter().any(|lane| lane.knows(place))
     }
 
     /// The oldest entry that is known.
@@ -149,7 +168,8 @@ impl Schedule {
 
     /// How many entries are known.
     pub fn len(&self) -> usize {
-        self.in_flight.len() + self.lanes.iter().map(Lane::len).sum::<usize>()
+        let waiting = self.lanes.iter().map(Lane::len).sum::<usize>();
+        self.in_flight.len() + waiting + self.same_key.len()
     }
 
     /// How many of them can be sent, as far as one knows.
@@ -250,6 +270,13 @@ impl Schedule {
             End::Stuck => lane.stuck(now, &ticket, random),
         }
         lane.settle(now, random);
+        let is_gone = matches!(end, End::Delivered { .. } | End::SetAside | End::Gone);
+        let gone = is_gone.then_some(ticket.place);
+        for place in gone.into_iter().chain(poison.iter().copied()) {
+            if let Some((next, entry)) = self.same_key.left(place) {
+                self.lanes[entry.lane].added(now, next, entry.length, &mut self.random);
+            }
+        }
         poison
     }
 

@@ -16,7 +16,7 @@ fn place(number: u64) -> Place {
 fn with(count: u64, concurrency: usize) -> Schedule {
     let mut schedule = Schedule::new(7, concurrency);
     for number in 1..=count {
-        schedule.added(NOW, place(number), 1000, "bucket");
+        schedule.added(NOW, place(number), 1000, "bucket", None);
     }
     schedule
 }
@@ -63,12 +63,12 @@ fn fail(schedule: &mut Schedule, now: Duration, kind: FaultKind) -> Duration {
 fn oldest_first_and_so_many_at_once() {
     let mut schedule = with(0, 2);
     for number in [3, 1, 2, 4] {
-        schedule.added(NOW, place(number), 1000, "bucket");
+        schedule.added(NOW, place(number), 1000, "bucket", None);
     }
     // Known ones change nothing, wherever they are.
     let first = sent(schedule.next(NOW));
-    schedule.added(NOW, place(1), 1000, "bucket");
-    schedule.added(NOW, place(4), 1000, "bucket");
+    schedule.added(NOW, place(1), 1000, "bucket", None);
+    schedule.added(NOW, place(4), 1000, "bucket", None);
     let second = sent(schedule.next(NOW));
     assert_eq!((first.place.0, second.place.0), (1, 2));
     assert_eq!(schedule.next(NOW), Next::Idle);
@@ -143,8 +143,8 @@ fn those_that_fail_together_fail_once() {
 #[test]
 fn one_small_entry_finds_out_whether_it_is_over() {
     let mut schedule = with(3, 4);
-    schedule.added(NOW, place(4), 10, "bucket");
-    schedule.added(NOW, place(5), 2000, "bucket");
+    schedule.added(NOW, place(4), 10, "bucket", None);
+    schedule.added(NOW, place(5), 2000, "bucket", None);
     let next = fail(&mut schedule, NOW, FaultKind::Network);
     let probe = sent(schedule.next(next));
     assert_eq!(probe.place.0, 4);
@@ -297,7 +297,7 @@ fn a_hundred_poisoned_ones_hold_nothing_up() {
         }
         // The last ones are alone: they wait for another one to pass.
         if schedule.len() + poison == 100 && requests % 10 == 0 {
-            schedule.added(now, place(1000 + requests), 10, "bucket");
+            schedule.added(now, place(1000 + requests), 10, "bucket", None);
         }
     }
     assert_eq!(poison, 100);
@@ -313,7 +313,7 @@ fn one_that_comes_while_another_is_refused_is_tried_soon() {
         now = fail(&mut schedule, now, FaultKind::Refused);
     }
     fail(&mut schedule, now, FaultKind::Refused);
-    schedule.added(now, place(2), 1000, "bucket");
+    schedule.added(now, place(2), 1000, "bucket", None);
     let soon = at(schedule.next(now));
     assert!(soon <= now + 10 * SECOND);
     assert!(deliver(&mut schedule, soon, 2, 1).is_empty());
@@ -323,11 +323,11 @@ fn one_that_comes_while_another_is_refused_is_tried_soon() {
 fn one_that_fails_again_and_again_waits_for_itself() {
     let mut schedule = with(0, 1);
     let large = place(1);
-    schedule.added(NOW, large, 1 << 40, "bucket");
+    schedule.added(NOW, large, 1 << 40, "bucket", None);
     let mut now = NOW;
     let mut delivered = 0;
     for number in 2..500 {
-        schedule.added(now, place(number), 1000, "bucket");
+        schedule.added(now, place(number), 1000, "bucket", None);
         now += 60 * SECOND;
         while let Next::Send(ticket) = schedule.next(now) {
             let end = match ticket.place {
@@ -345,7 +345,7 @@ fn one_that_fails_again_and_again_waits_for_itself() {
 #[test]
 fn buckets_do_not_hold_up_each_other() {
     let mut schedule = with(1, 2);
-    schedule.added(NOW, place(2), 1000, "other");
+    schedule.added(NOW, place(2), 1000, "other", None);
     assert_eq!(fail(&mut schedule, NOW, FaultKind::Place), NOW);
     let other = sent(schedule.next(NOW));
     assert_eq!(other.place.0, 2);
@@ -408,4 +408,84 @@ fn a_disk_that_lets_nothing_be_removed_holds_nothing_up() {
     schedule.ended(NOW, second, DELIVERED);
     let again = at(schedule.next(NOW));
     assert_eq!(sent(schedule.next(again)).place.0, 1);
+}
+
+#[test]
+fn entries_under_the_same_key_follow_one_another() {
+    let mut schedule = Schedule::new(7, 4);
+    for (number, key) in [(1, "a"), (2, "a"), (3, "b"), (4, "a"), (5, "a")] {
+        schedule.added(NOW, place(number), 1000, "bucket", Some(key));
+    }
+    // Known ones change nothing.
+    schedule.added(NOW, place(2), 1000, "bucket", Some("a"));
+    assert_eq!(schedule.len(), 5);
+    let first = sent(schedule.next(NOW));
+    let other = sent(schedule.next(NOW));
+    assert_eq!((first.place.0, other.place.0), (1, 3));
+    assert_eq!(schedule.next(NOW), Next::Idle);
+    // One that fails is still before those that came after it.
+    schedule.ended(NOW, first, failed(FaultKind::Server));
+    schedule.ended(NOW, other, DELIVERED);
+    let now = NOW + Duration::from_secs(3600);
+    let again = sent(schedule.next(now));
+    assert_eq!(again.place.0, 1);
+    schedule.ended(now, again, DELIVERED);
+    // What is set aside, or was dropped, holds nobody up.
+    for (number, end) in [(2, End::SetAside), (4, End::Gone), (5, DELIVERED)] {
+        let ticket = sent(schedule.next(now));
+        assert_eq!(ticket.place.0, number);
+        assert_eq!(schedule.next(now), Next::Idle);
+        schedule.ended(now, ticket, end);
+    }
+    assert!(schedule.is_empty());
+    // In another bucket the same key is another one.
+    schedule.added(now, place(6), 1000, "bucket", Some("a"));
+    schedule.added(now, place(7), 1000, "other", Some("a"));
+    let six = sent(schedule.next(now));
+    let seven = sent(schedule.next(now));
+    assert_eq!((six.place.0, seven.place.0), (6, 7));
+}
+
+#[test]
+fn what_is_refused_for_itself_lets_the_next_under_its_key_pass() {
+    let mut schedule = Schedule::new(7, 1);
+    for number in 1..=2 {
+        schedule.added(NOW, place(number), 1000, "bucket", Some("refused"));
+    }
+    let mut now = NOW;
+    let mut poison = vec![];
+    // Others pass with the sessions with which it is refused, for long enough.
+    for number in 3..2000 {
+        schedule.added(now, place(number), 1000, "bucket", None);
+        let ticket = match schedule.next(now) {
+            Next::Send(ticket) => ticket,
+            Next::At(at) => {
+                now = at;
+                continue;
+            }
+            Next::Idle => break,
+        };
+        let session = number / 20;
+        let end = match ticket.place.0 {
+            1 => End::Failed {
+                kind: FaultKind::Refused,
+                retry_after: None,
+                session,
+            },
+            _ => End::Delivered { session },
+        };
+        assert_ne!(ticket.place.0, 2, "before the one that is older");
+        poison.extend(schedule.ended(now, ticket, end));
+        if !poison.is_empty() {
+            break;
+        }
+        now += 10 * SECOND;
+    }
+    assert_eq!(poison, [place(1)]);
+    let mut numbers = vec![];
+    while let Next::Send(ticket) = schedule.next(now) {
+        numbers.push(ticket.place.0);
+        schedule.ended(now, ticket, DELIVERED);
+    }
+    assert!(numbers.contains(&2), "{numbers:?}");
 }

@@ -77,7 +77,7 @@ impl Hub {
         let place = (number, EntryId(id));
         self.natures.insert(place, nature);
         self.accepted.insert(place, self.now);
-        self.schedule.added(self.now, place, length, "bucket");
+        self.schedule.added(self.now, place, length, "bucket", None);
     }
 
     fn weather_at(&self, time: Duration) -> Weather {
