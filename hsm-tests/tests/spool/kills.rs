@@ -34,6 +34,7 @@ fn kill_everywhere(folder: &Path, before: &[Step], steps: &[Step]) {
         _ => {}
     }
     let mut chance = Chance::new();
+    println!("KEYSTEAD_FAULTS_SEED={}", chance.seed);
     let (mut kills, mut states) = (0, 0);
     for trouble in [Trouble::KillBefore, Trouble::KillAfter] {
         for at in 0.. {

@@ -2,7 +2,11 @@
 
 mod audit;
 mod disk;
+mod killer;
 mod kills;
 mod load;
+mod points;
 mod power;
+mod room;
+mod scene;
 mod work;

@@ -73,6 +73,7 @@ impl Scene {
 
 /// Checks the states of all moments, and says how many there were.
 fn check(tree: &Tree, log: &[Change], chance: Chance) {
+    println!("KEYSTEAD_FAULTS_SEED={}", chance.seed);
     let began = SystemTime::now();
     let mut states = States::new(tree, log, chance);
     let checked = check_moments(&mut states, log, 0..=log.len());
