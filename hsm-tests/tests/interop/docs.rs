@@ -289,6 +289,8 @@ documents! {
     isolation "docs/isolation.md"
     library "docs/library.md"
     pkcs11 "docs/pkcs11.md"
+    push "docs/push.md"
+    records "docs/records.md"
     refresh "docs/refresh.md"
     sandbox "docs/sandbox.md"
     serve "docs/serve.md"
@@ -296,6 +298,7 @@ documents! {
     spool "docs/spool.md"
     tpm "docs/tpm.md"
     update "docs/update.md"
+    watch "docs/watch.md"
 }
 
 const ATTESTATION: &str = "docs/attestation.md";
