@@ -298,7 +298,7 @@ documents! {
     spool "docs/spool.md"
     tpm "docs/tpm.md"
     update "docs/update.md"
-    watch "docs/watch.md"
+    watch_ "docs/watch.md"
 }
 
 const ATTESTATION: &str = "docs/attestation.md";
