@@ -33,7 +33,8 @@ const QUICK: Duration = Duration::from_millis(200);
 /// process take theirs meanwhile.
 const MOST_TRIES: usize = 16;
 
-/// Beside a signature that took this long, it does not show whether it is verified too.
+/// Beside a signature that took this long, it does not show whether it is verified too. Each one that did
+/// is: that the one before was quick says nothing about the card that made this one.
 const WORTH_VERIFYING: Duration = Duration::from_millis(5);
 
 /// A key in a token.
@@ -212,8 +213,7 @@ impl TokenSigner {
             Some(&mut self.operator)
         };
         let (result, took) = sign(live, data, place, watched);
-        // A busy machine makes now and then a signature slow; a card is slow each time.
-        let usual = took.min(core::mem::replace(&mut self.last, took));
+        self.last = took;
         let len = match result {
             // The session was logged in a moment ago: what a card calls so is a touch that did not come.
             Err(error) if error.is(CKR_USER_NOT_LOGGED_IN) && took >= TOUCH_AFTER => {
@@ -227,7 +227,7 @@ impl TokenSigner {
         } else {
             len
         };
-        if self.is_assumed || usual >= WORTH_VERIFYING {
+        if self.is_assumed || took >= WORTH_VERIFYING {
             let signature = out.get(..len).unwrap_or_default();
             if signature::verify(&self.public_key, scheme, message, signature).is_err() {
                 // A module may carry on with another card in the reader, without a word, and show what
