@@ -2,15 +2,15 @@
 //! [`Signer`].
 
 pub mod algorithm;
-#[cfg(any(feature = "ca", feature = "tpm"))]
+#[cfg(any(feature = "ca", feature = "tpm-direct"))]
 pub mod attestation;
 #[cfg(feature = "file")]
 pub mod chain;
-#[cfg(any(feature = "ca", feature = "pkcs11", feature = "tpm"))]
+#[cfg(any(feature = "ca", feature = "pkcs11", feature = "tpm-direct"))]
 pub(crate) mod ecdsa;
 #[cfg(feature = "file")]
 pub mod file;
-#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+#[cfg(any(feature = "pkcs11", feature = "tpm-direct"))]
 pub mod isolated;
 #[cfg(feature = "file")]
 pub mod path;
@@ -23,7 +23,7 @@ pub(crate) mod pem;
 pub mod pkcs11;
 #[cfg(feature = "file")]
 pub(crate) mod private_file;
-#[cfg(any(feature = "ca", feature = "pkcs11", feature = "tpm"))]
+#[cfg(any(feature = "ca", feature = "pkcs11", feature = "tpm-direct"))]
 pub(crate) mod public_key;
 #[cfg(any(feature = "file", feature = "host"))]
 #[cfg_attr(
@@ -35,7 +35,7 @@ pub(crate) mod regular_file;
 pub mod secret;
 #[cfg(feature = "file")]
 pub mod signature;
-#[cfg(feature = "tpm")]
+#[cfg(feature = "tpm-direct")]
 pub mod tpm;
 
 use std::boxed::Box;

@@ -10,7 +10,7 @@ use crate::backend::secret::{self, Environment, Secret, SecretError, SecretSourc
 #[derive(Debug)]
 pub struct Asked {
     source: Option<SecretSource>,
-    #[cfg(feature = "tpm")]
+    #[cfg(feature = "tpm-direct")]
     is_configured: bool,
     is_used_up: bool,
 }
@@ -22,7 +22,7 @@ impl Asked {
         let has_terminal = || secret::terminal().is_ok();
         let asks = source.is_none() && has_terminal();
         Self {
-            #[cfg(feature = "tpm")]
+            #[cfg(feature = "tpm-direct")]
             is_configured: source.is_some(),
             source: if asks {
                 Some(SecretSource::Prompt)
@@ -34,7 +34,7 @@ impl Asked {
     }
 
     /// Whether somebody said where it comes from.
-    #[cfg(feature = "tpm")]
+    #[cfg(feature = "tpm-direct")]
     pub fn is_configured(&self) -> bool {
         self.is_configured
     }

@@ -12,7 +12,7 @@ use clap::{ArgMatches, Command};
 use super::context::{self, Context};
 use super::error::CliError;
 use super::identity_plan::IdentityPlan;
-#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+#[cfg(any(feature = "pkcs11", feature = "tpm-direct"))]
 use super::place::Place;
 use super::plan::{Plan, REQUIRED};
 use super::push::attributes::AttributesPlan;
@@ -277,7 +277,7 @@ fn of_token(_: &IdentityPlan) -> String {
 }
 
 /// How the TPM is reached, if the key is in one.
-#[cfg(feature = "tpm")]
+#[cfg(feature = "tpm-direct")]
 fn of_tpm(plan: &IdentityPlan, context: &Context<'_>) -> String {
     let Some(Place::Tpm(place)) = &plan.key else {
         return String::new();
@@ -293,7 +293,7 @@ fn of_tpm(plan: &IdentityPlan, context: &Context<'_>) -> String {
     format!("  TPM                     {tcti}\n  auth value              {auth}\n")
 }
 
-#[cfg(not(feature = "tpm"))]
+#[cfg(not(feature = "tpm-direct"))]
 fn of_tpm(_: &IdentityPlan, _: &Context<'_>) -> String {
     String::new()
 }

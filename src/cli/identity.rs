@@ -13,9 +13,9 @@ use super::identity_plan::IdentityPlan;
 use super::place::Place;
 #[cfg(feature = "pkcs11")]
 use super::token;
-#[cfg(feature = "tpm")]
+#[cfg(feature = "tpm-direct")]
 use super::tpm;
-#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+#[cfg(any(feature = "pkcs11", feature = "tpm-direct"))]
 use crate::backend::chain;
 use crate::backend::file::{self, FileIdentity, OpenError, Warning};
 use crate::backend::secret::{Secret, SecretError, SecretSource};
@@ -52,7 +52,7 @@ pub fn open_signer(plan: &IdentityPlan, context: &Context<'_>) -> Result<BoxedSi
         Some(Place::File(path)) => open_key_file(plan, path, context),
         #[cfg(feature = "pkcs11")]
         Some(Place::Token(key)) => token::identity::open_signer(plan, key, context),
-        #[cfg(feature = "tpm")]
+        #[cfg(feature = "tpm-direct")]
         Some(Place::Tpm(key)) => tpm::identity::open_signer(plan, key, context),
     }
 }
@@ -76,7 +76,7 @@ pub fn open_key_file(
 
 /// Opens certificate and key.
 fn open_unchecked(plan: &IdentityPlan, context: &Context<'_>) -> Result<Identity, CliError> {
-    #[cfg(feature = "tpm")]
+    #[cfg(feature = "tpm-direct")]
     if let Some(Place::Tpm(key)) = &plan.key {
         return tpm::identity::open(plan, key, context);
     }
@@ -107,7 +107,7 @@ fn open_unchecked(plan: &IdentityPlan, context: &Context<'_>) -> Result<Identity
 ///
 /// # Errors
 /// [`CliError`] if none of them is for the signer's key, or they are no chain.
-#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+#[cfg(any(feature = "pkcs11", feature = "tpm-direct"))]
 pub fn join(
     plan: &IdentityPlan,
     name: &str,

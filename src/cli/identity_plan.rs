@@ -14,7 +14,7 @@ use super::place::{self, Place};
 use super::sources::Sources;
 #[cfg(feature = "pkcs11")]
 use super::token::TokenPlan;
-#[cfg(feature = "tpm")]
+#[cfg(feature = "tpm-direct")]
 use super::tpm::TpmPlan;
 use super::{flags, plan};
 use crate::backend::secret::{Secret, SecretSource};
@@ -35,7 +35,7 @@ pub struct IdentityPlan {
     #[cfg(feature = "pkcs11")]
     pub token: TokenPlan,
     /// How TPMs are reached.
-    #[cfg(feature = "tpm")]
+    #[cfg(feature = "tpm-direct")]
     pub tpm: TpmPlan,
     /// Whether only a key that never was outside hardware is taken.
     pub require_hardware: bool,
@@ -73,7 +73,7 @@ impl IdentityPlan {
             password: password(flags::PKCS8_PASSWORD, given, sources, strict, context)?,
             #[cfg(feature = "pkcs11")]
             token: TokenPlan::new(sources, context)?,
-            #[cfg(feature = "tpm")]
+            #[cfg(feature = "tpm-direct")]
             tpm: TpmPlan::new(tpm_auth(given, sources, strict, context)?, sources, context)?,
             require_hardware: sources.switch(Setting::RequireHardware)?,
             skip_rules: sources.switch(Setting::SkipCertificateRules)?,
@@ -95,7 +95,7 @@ impl IdentityPlan {
             let places = places.each_ref().map(Option::as_deref);
             variables.chain(self.token.secret_variables(&places))
         };
-        #[cfg(feature = "tpm")]
+        #[cfg(feature = "tpm-direct")]
         let variables = {
             let place = match &self.key {
                 Some(Place::Tpm(place)) => Some(place.as_ref()),
@@ -145,7 +145,7 @@ fn password(
 }
 
 /// Where the auth value of a TPM's key comes from: with AWS's helper's switch it is the empty one.
-#[cfg(feature = "tpm")]
+#[cfg(feature = "tpm-direct")]
 fn tpm_auth(
     given: &dyn Given,
     sources: &Sources<'_>,

@@ -11,13 +11,13 @@ use clap::{Arg, ArgAction, ArgMatches, Command, ValueEnum, value_parser};
 
 use super::context::{self, Context};
 use super::error::{CliError, Exit};
-#[cfg(not(feature = "tpm"))]
+#[cfg(not(feature = "tpm-direct"))]
 use super::place;
 use super::place::Place;
 use super::subject_key::{self, SubjectKey};
 #[cfg(feature = "pkcs11")]
 use super::token::{self, place::TokenPlace};
-#[cfg(feature = "tpm")]
+#[cfg(feature = "tpm-direct")]
 use super::tpm;
 use super::{identity, new_file, parse};
 use crate::backend::file::{GenerateError, KeyType, PrivateKey};
@@ -71,15 +71,15 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
                        be gone)"),
         )
         .arg(subject_key::security_officer());
-    #[cfg(feature = "tpm")]
+    #[cfg(feature = "tpm-direct")]
     let generate = tpm::generate::flags(generate);
     let command = Command::new("key")
         .about(ABOUT)
         .subcommand_required(true)
         .subcommand(subject_key::flags(generate));
-    #[cfg(feature = "tpm")]
+    #[cfg(feature = "tpm-direct")]
     let command = command.subcommand(tpm::attest::command());
-    #[cfg(not(feature = "tpm"))]
+    #[cfg(not(feature = "tpm-direct"))]
     if arguments.first().is_some_and(|name| name == "attest") {
         return Err(place::without_tpm(
             "`keystead key attest` is for keys of TPMs",
@@ -93,7 +93,7 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
             let named = make(matches, context)?;
             context::print(format!("{named}\n").as_bytes())?;
         }
-        #[cfg(feature = "tpm")]
+        #[cfg(feature = "tpm-direct")]
         Some(("attest", matches)) => tpm::attest::run(matches, context)?,
         _ => {}
     }
@@ -104,7 +104,7 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
 fn make(matches: &ArgMatches, context: &Context<'_>) -> Result<String, CliError> {
     let key = SubjectKey::new(matches, context)?;
     let kind = matches.get_one("type").copied().unwrap_or_default();
-    #[cfg(feature = "tpm")]
+    #[cfg(feature = "tpm-direct")]
     if !matches!(key.place, Place::Tpm(_)) {
         tpm::generate::refuse_flags(matches)?;
     }
@@ -118,7 +118,7 @@ fn make(matches: &ArgMatches, context: &Context<'_>) -> Result<String, CliError>
             let allow_duplicate = matches.get_flag("allow-duplicate");
             in_token(&key, place, kind, allow_duplicate, context)
         }
-        #[cfg(feature = "tpm")]
+        #[cfg(feature = "tpm-direct")]
         Place::Tpm(place) => tpm::generate::run(&key, place, kind, matches, context),
     }
 }

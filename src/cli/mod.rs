@@ -1,7 +1,7 @@
 //! The command line: arguments become one typed plan; errors become text and exit codes. Only this
 //! layer prints and reads the environment.
 
-#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+#[cfg(any(feature = "pkcs11", feature = "tpm-direct"))]
 mod asked;
 mod attended;
 #[cfg(feature = "ca")]
@@ -37,7 +37,7 @@ mod serve;
 mod session;
 mod settings;
 mod sign_string;
-#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+#[cfg(any(feature = "pkcs11", feature = "tpm-direct"))]
 mod signer_process;
 mod sources;
 mod spool;
@@ -46,7 +46,7 @@ mod subject_key;
 mod token;
 #[cfg(feature = "pkcs11")]
 mod token_list;
-#[cfg(feature = "tpm")]
+#[cfg(feature = "tpm-direct")]
 mod tpm;
 mod update;
 
@@ -123,7 +123,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
         about: token_list::ABOUT,
         run: token_list::run,
     },
-    #[cfg(feature = "tpm")]
+    #[cfg(feature = "tpm-direct")]
     Subcommand {
         name: "tpm",
         about: tpm::command::ABOUT,
@@ -226,7 +226,7 @@ fn dispatch(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, C
     if let Some(found) = SUBCOMMANDS.iter().find(|known| known.name == name) {
         return (found.run)(arguments, context);
     }
-    #[cfg(not(feature = "tpm"))]
+    #[cfg(not(feature = "tpm-direct"))]
     if name == "tpm" {
         return Err(place::without_tpm("`keystead tpm` is for TPMs"));
     }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 use std::borrow::Cow;
-#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+#[cfg(any(feature = "pkcs11", feature = "tpm-direct"))]
 use std::boxed::Box;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use super::error::CliError;
 use super::sources::{Found, Sources};
 #[cfg(feature = "pkcs11")]
 use super::token::place::{self, TokenPlace};
-#[cfg(feature = "tpm")]
+#[cfg(feature = "tpm-direct")]
 use super::tpm::{self, place::TpmPlace};
 use crate::core::text::Printable;
 use crate::host::config::Setting;
@@ -44,7 +44,7 @@ pub enum Place {
     #[cfg(feature = "pkcs11")]
     Token(Box<TokenPlace>),
     /// In a TPM, or in a file that a TPM can read. Keys alone are there.
-    #[cfg(feature = "tpm")]
+    #[cfg(feature = "tpm-direct")]
     Tpm(Box<TpmPlace>),
 }
 
@@ -97,7 +97,7 @@ impl Place {
     /// [`CliError`] if it cannot be used.
     pub fn key(found: &Found, strict: bool, context: &Context<'_>) -> Result<Self, CliError> {
         let place = Self::new(found, strict, context)?;
-        #[cfg(feature = "tpm")]
+        #[cfg(feature = "tpm-direct")]
         if let Self::File(path) = &place
             && let Some(place) = TpmPlace::in_file(path)
         {
@@ -117,9 +117,9 @@ impl Place {
     pub fn new(found: &Found, strict: bool, context: &Context<'_>) -> Result<Self, CliError> {
         let value = found.value.as_bytes();
         if is_tpm_uri(value) {
-            #[cfg(feature = "tpm")]
+            #[cfg(feature = "tpm-direct")]
             return TpmPlace::new(found).map(|place| Self::Tpm(Box::new(place)));
-            #[cfg(not(feature = "tpm"))]
+            #[cfg(not(feature = "tpm-direct"))]
             return Err(without_tpm(format!(
                 "{}: {} names a key in a TPM",
                 found.origin,
@@ -139,7 +139,7 @@ impl Place {
     }
 
     /// The error where this is to be a certificate, and is a key in a TPM.
-    #[cfg(feature = "tpm")]
+    #[cfg(feature = "tpm-direct")]
     pub fn no_certificate(&self) -> CliError {
         no_certificate(self)
     }
@@ -150,7 +150,7 @@ impl Place {
             Self::File(path) => Some(path),
             #[cfg(feature = "pkcs11")]
             Self::Token(_) => None,
-            #[cfg(feature = "tpm")]
+            #[cfg(feature = "tpm-direct")]
             Self::Tpm(_) => None,
         }
     }
@@ -163,7 +163,7 @@ impl fmt::Display for Place {
             Self::File(path) => path.display().fmt(f),
             #[cfg(feature = "pkcs11")]
             Self::Token(place) => place.uri.fmt(f),
-            #[cfg(feature = "tpm")]
+            #[cfg(feature = "tpm-direct")]
             Self::Tpm(place) => place.fmt(f),
         }
     }
@@ -177,7 +177,7 @@ fn no_certificate(named: impl fmt::Display) -> CliError {
 }
 
 /// The error for what this program could do if it had the feature.
-#[cfg(not(feature = "tpm"))]
+#[cfg(not(feature = "tpm-direct"))]
 pub fn without_tpm(what: impl Into<String>) -> CliError {
     CliError::usage(
         format!(
@@ -212,9 +212,9 @@ pub fn file(setting: Setting, sources: &Sources<'_>) -> Result<Option<PathBuf>, 
 /// the auth value that may be in a `tpm:` URI by mistake.
 pub fn shown(text: &str) -> String {
     if is_tpm_uri(text.as_bytes()) {
-        #[cfg(feature = "tpm")]
+        #[cfg(feature = "tpm-direct")]
         let shown = tpm::place::shown(text);
-        #[cfg(not(feature = "tpm"))]
+        #[cfg(not(feature = "tpm-direct"))]
         let shown = Cow::Borrowed("tpm:…");
         let shown: Cow<'_, str> = shown;
         return format!("{}", Printable(&shown));

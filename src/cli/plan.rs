@@ -106,14 +106,14 @@ impl Plan {
 }
 
 /// No call of a device takes longer, if nobody has to do anything at it.
-#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+#[cfg(any(feature = "pkcs11", feature = "tpm-direct"))]
 const DEFAULT_DEVICE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long one call of a device may take.
 ///
 /// # Errors
 /// [`CliError`] if that is no duration.
-#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+#[cfg(any(feature = "pkcs11", feature = "tpm-direct"))]
 pub fn device_timeout(sources: &Sources<'_>) -> Result<Duration, CliError> {
     let timeout = sources.parsed(Setting::TokenTimeout, positive)?;
     Ok(timeout.unwrap_or(DEFAULT_DEVICE_TIMEOUT))

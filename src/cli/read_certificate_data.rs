@@ -52,7 +52,7 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
         Some(Place::File(path)) => of_file(path)?,
         #[cfg(feature = "pkcs11")]
         Some(Place::Token(place)) => of_token(&plan, place, context)?,
-        #[cfg(feature = "tpm")]
+        #[cfg(feature = "tpm-direct")]
         Some(place @ Place::Tpm(_)) => return Err(place.no_certificate()),
     };
     context::print(text.as_bytes())?;

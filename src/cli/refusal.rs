@@ -5,10 +5,10 @@ use std::string::{String, ToString as _};
 
 use super::error::{CliError, Exit};
 use super::identity_plan::IdentityPlan;
-#[cfg(feature = "tpm")]
+#[cfg(feature = "tpm-direct")]
 use super::place::Place;
 use super::plan::Plan;
-#[cfg(feature = "tpm")]
+#[cfg(feature = "tpm-direct")]
 use super::tpm;
 use crate::core::create_session::AnswerError;
 use crate::core::key::SignError;
@@ -81,7 +81,7 @@ fn skew(ahead: i64) -> String {
 
 /// The error for a key that did not sign.
 pub fn signature(error: SignError, plan: &IdentityPlan) -> CliError {
-    #[cfg(feature = "tpm")]
+    #[cfg(feature = "tpm-direct")]
     if let Some(Place::Tpm(key)) = &plan.key {
         return tpm::refusal::signature(error, key, &plan.tpm);
     }

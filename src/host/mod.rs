@@ -1,7 +1,7 @@
 //! What runs on a host and is not an output: configuration, transport, rules, retries.
 
 pub mod arn;
-#[cfg(any(feature = "ca", feature = "tpm"))]
+#[cfg(any(feature = "ca", feature = "tpm-direct"))]
 pub mod attestation;
 #[cfg(feature = "file")]
 pub mod cache;

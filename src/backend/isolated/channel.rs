@@ -376,7 +376,7 @@ mod tests {
             for message in [bytes.clone(), frame(len, &bytes)] {
                 #[cfg(feature = "pkcs11")]
                 hear_out::<super::super::tokens::Pkcs11>(&message, piece)?;
-                #[cfg(feature = "tpm")]
+                #[cfg(feature = "tpm-direct")]
                 hear_out::<super::super::tpm::Tpm>(&message, piece)?;
             }
         }

@@ -18,7 +18,7 @@ mod signer;
 mod starter;
 #[cfg(feature = "pkcs11")]
 mod tokens;
-#[cfg(feature = "tpm")]
+#[cfg(feature = "tpm-direct")]
 mod tpm;
 mod worker;
 
@@ -31,7 +31,7 @@ pub use launcher::{LAUNCHER, Launcher, launch};
 pub use starter::{Environment, Starter, WORKER};
 #[cfg(feature = "pkcs11")]
 pub use tokens::Isolated;
-#[cfg(feature = "tpm")]
+#[cfg(feature = "tpm-direct")]
 pub use tpm::IsolatedTpm;
 pub use worker::Worker;
 

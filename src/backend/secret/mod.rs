@@ -95,7 +95,7 @@ enum Reason {
     Command(std::process::ExitStatus),
     NoTerminal(io::Error),
     Cancelled,
-    #[cfg(any(feature = "pkcs11", feature = "tpm"))]
+    #[cfg(any(feature = "pkcs11", feature = "tpm-direct"))]
     Relayed {
         sentence: String,
         cancelled: bool,
@@ -106,7 +106,7 @@ impl SecretError {
     /// Whether a person at the terminal declined to answer.
     pub fn is_cancelled(&self) -> bool {
         match self.reason {
-            #[cfg(any(feature = "pkcs11", feature = "tpm"))]
+            #[cfg(any(feature = "pkcs11", feature = "tpm-direct"))]
             Reason::Relayed { cancelled, .. } => cancelled,
             Reason::Cancelled => true,
             _ => false,
@@ -119,7 +119,7 @@ impl SecretError {
     }
 
     /// An error of another process: what it was there, [in brief](Self::in_brief).
-    #[cfg(any(feature = "pkcs11", feature = "tpm"))]
+    #[cfg(any(feature = "pkcs11", feature = "tpm-direct"))]
     pub(crate) fn relayed(sentence: String, cancelled: bool) -> Self {
         Self {
             what: String::new(),
@@ -151,7 +151,7 @@ impl fmt::Display for InBrief<'_> {
             source => write!(f, "{source}: ")?,
         }
         match &self.0.reason {
-            #[cfg(any(feature = "pkcs11", feature = "tpm"))]
+            #[cfg(any(feature = "pkcs11", feature = "tpm-direct"))]
             Reason::Relayed { sentence, .. } => f.write_str(sentence),
             Reason::Io(error) => error.fmt(f),
             Reason::NotSet => f.write_str("the variable is not set"),

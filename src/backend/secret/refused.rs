@@ -76,7 +76,7 @@ impl RefusedSecrets {
     }
 
     /// Whether there is anything to remember of `device`. To ask costs no lock, and leaves no file.
-    #[cfg(feature = "tpm")]
+    #[cfg(feature = "tpm-direct")]
     pub(crate) fn knows(&self, device: &str) -> bool {
         std::fs::symlink_metadata(self.folder.join(file_name(device))).is_ok()
     }

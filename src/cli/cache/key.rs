@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::string::ToString as _;
 
-#[cfg(feature = "tpm")]
+#[cfg(feature = "tpm-direct")]
 use crate::backend::tpm::KeyName;
 use crate::cli::context::Context;
 use crate::cli::identity_plan::IdentityPlan;
@@ -87,7 +87,7 @@ fn identity(key: &mut KeyBuilder, plan: &IdentityPlan, context: &Context<'_>) ->
                 let module = plan.token.module_of(Some(place));
                 key.value("module", module.as_os_str().as_bytes());
             }
-            #[cfg(feature = "tpm")]
+            #[cfg(feature = "tpm-direct")]
             Some(Place::Tpm(place)) => {
                 match &place.key {
                     KeyName::Handle(handle) => key.value(name, &handle.to_be_bytes()),

@@ -86,7 +86,7 @@ pub fn run(matches: &ArgMatches, context: &Context<'_>) -> Result<(), CliError> 
             let out = out.map_or_else(|| beside(key_path), PathBuf::to_owned);
             into_file(&key, &certificates, path, &out, replace, context)?
         }
-        #[cfg(feature = "tpm")]
+        #[cfg(feature = "tpm-direct")]
         Place::Tpm(place) => {
             let beside = || place.file().map(beside);
             let out = out.cloned().or_else(beside).ok_or_else(|| {

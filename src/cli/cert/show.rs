@@ -85,7 +85,7 @@ pub fn run(matches: &ArgMatches, context: &Context<'_>) -> Result<(), CliError> 
                 uri: Some(found.uri.to_string()),
             })
             .collect(),
-        #[cfg(feature = "tpm")]
+        #[cfg(feature = "tpm-direct")]
         Place::Tpm(_) => return Err(place.no_certificate()),
     };
     let now = context::now()?;

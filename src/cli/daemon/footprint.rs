@@ -10,7 +10,7 @@ use std::string::{String, ToString as _};
 use std::vec::Vec;
 
 use crate::backend::secret::{Environment, SecretSource};
-#[cfg(feature = "tpm")]
+#[cfg(feature = "tpm-direct")]
 use crate::backend::tpm::KeyName;
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
@@ -146,7 +146,7 @@ impl Footprint {
                 self.starts_programs("notify-cmd");
             }
         }
-        #[cfg(feature = "tpm")]
+        #[cfg(feature = "tpm-direct")]
         for source in [
             &plan.tpm.auths.key,
             &plan.tpm.auths.parent,
@@ -157,7 +157,7 @@ impl Footprint {
     }
 
     #[cfg_attr(
-        not(any(feature = "pkcs11", feature = "tpm")),
+        not(any(feature = "pkcs11", feature = "tpm-direct")),
         expect(unused_variables, reason = "the secrets of files are elsewhere")
     )]
     fn add_place(&mut self, place: &Place, environment: &dyn Environment) {
@@ -168,7 +168,7 @@ impl Footprint {
                 self.has_device = true;
                 self.add_secret(place.pin.as_ref(), environment);
             }
-            #[cfg(feature = "tpm")]
+            #[cfg(feature = "tpm-direct")]
             Place::Tpm(place) => {
                 self.has_device = true;
                 if let KeyName::File(file) = &place.key {

@@ -15,7 +15,7 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::backend::secret::Environment;
 
 /// The variables by which a service manager speaks to the daemon alone.
-#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+#[cfg(any(feature = "pkcs11", feature = "tpm-direct"))]
 pub const VARIABLES: [&str; 7] = [
     "NOTIFY_SOCKET",
     "WATCHDOG_USEC",

@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::boxed::Box;
 use std::format;
 use std::io;
-#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+#[cfg(any(feature = "pkcs11", feature = "tpm-direct"))]
 use std::string::String;
 use std::sync::Arc;
 use std::thread;
@@ -19,7 +19,7 @@ use super::signals::{self, Asked};
 use super::sockets::{self, Activated};
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit};
-#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+#[cfg(any(feature = "pkcs11", feature = "tpm-direct"))]
 use crate::cli::signer_process;
 use crate::host::confine;
 use crate::host::refresh::Refresher;
@@ -63,7 +63,7 @@ impl Service {
     /// # Errors
     /// [`CliError`] if `keystead-signer` is needed and not there, or the system refuses.
     pub fn confine(&self, footprint: &Footprint, context: &Context<'_>) -> Result<(), CliError> {
-        #[cfg(any(feature = "pkcs11", feature = "tpm"))]
+        #[cfg(any(feature = "pkcs11", feature = "tpm-direct"))]
         if footprint.has_device {
             let without = footprint.secret_variables.iter().map(String::as_str);
             let without = without.chain(notify::VARIABLES).map(String::from);
@@ -141,7 +141,7 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        #[cfg(any(feature = "pkcs11", feature = "tpm"))]
+        #[cfg(any(feature = "pkcs11", feature = "tpm-direct"))]
         signer_process::end();
     }
 }

@@ -159,7 +159,7 @@ fn what_keystead_toml_says_now_is_what_is_asked_for() {
     assert!(hub.role().ends_with("/Developer"));
 }
 
-#[cfg(any(feature = "pkcs11", feature = "tpm"))]
+#[cfg(any(feature = "pkcs11", feature = "tpm-direct"))]
 #[test]
 fn nobody_is_asked_later_for_what_was_typed_at_the_start() {
     use crate::backend::secret::SecretSource;

@@ -6,7 +6,7 @@ use std::format;
 use clap::Arg;
 
 use super::super::error::CliError;
-#[cfg(not(feature = "tpm"))]
+#[cfg(not(feature = "tpm-direct"))]
 use super::super::place;
 use super::super::selector;
 use super::{Given, parse_switch, with_value};
@@ -102,7 +102,7 @@ pub fn flags(settings: &[Setting]) -> impl Iterator<Item = Arg> {
 /// # Errors
 /// [`CliError`], naming the first of them.
 pub fn refuse_unsupported(given: &dyn Given) -> Result<(), CliError> {
-    #[cfg(not(feature = "tpm"))]
+    #[cfg(not(feature = "tpm-direct"))]
     refuse_tpm(given)?;
     for flag in &FLAGS {
         let Some(what) = flag.later else { continue };
@@ -124,7 +124,7 @@ pub fn refuse_unsupported(given: &dyn Given) -> Result<(), CliError> {
 }
 
 /// Refuses what is said of TPM keys, where they cannot be used.
-#[cfg(not(feature = "tpm"))]
+#[cfg(not(feature = "tpm-direct"))]
 fn refuse_tpm(given: &dyn Given) -> Result<(), CliError> {
     let switch = super::switch(given, NO_TPM_KEY_PASSWORD)?;
     let name = match given.value(TPM_KEY_PASSWORD) {

@@ -17,7 +17,7 @@ use self::describe::{IDENTITY, OUTPUT, describe};
 use super::error::CliError;
 use crate::host::config::Setting;
 
-#[cfg(feature = "tpm")]
+#[cfg(feature = "tpm-direct")]
 pub use compatibility::{NO_TPM_KEY_PASSWORD, TPM_KEY_PASSWORD};
 pub use compatibility::{PKCS8_PASSWORD, refuse_unsupported};
 pub use plain::{Given, read};

@@ -68,7 +68,7 @@ pub fn open_signer(
             let certificates = identity::read_certificates(path)?;
             (Leaf::OneOf(certificates), None)
         }
-        #[cfg(feature = "tpm")]
+        #[cfg(feature = "tpm-direct")]
         Some(place @ Place::Tpm(_)) => return Err(place.no_certificate()),
     };
     open_key(plan, Some(key), certificate, leaf, context).map(|opened| opened.signer)

@@ -2,11 +2,11 @@
 
 #[cfg(feature = "pkcs11")]
 mod fake_tokens;
-#[cfg(feature = "tpm")]
+#[cfg(feature = "tpm-direct")]
 mod fake_tpm;
 #[cfg(feature = "pkcs11")]
 mod tokens;
-#[cfg(feature = "tpm")]
+#[cfg(feature = "tpm-direct")]
 mod tpm;
 
 use core::time::Duration;

@@ -1,0 +1,1 @@
+//! TLS for a device without an operating system.
