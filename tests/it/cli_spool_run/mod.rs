@@ -11,13 +11,14 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use keystead::sandbox::{Config, Recorded, Scheme, Service};
 use serde_json::Value;
 
 use crate::support::hub::Hub;
 use crate::support::program::{Ran, run};
+use crate::support::wait::until;
 
 /// A hub with a spool, and a sandbox that keeps its objects in a folder.
 struct Scene {
@@ -134,22 +135,6 @@ impl Scene {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
         answer
-    }
-}
-
-/// Waits until there is something, for as long as a loaded machine may take.
-#[track_caller]
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(
-            began.elapsed() < Duration::from_secs(60),
-            "it never happened: {what}"
-        );
-        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -15,6 +15,7 @@ use keystead::sandbox::Running;
 
 use crate::support::hub::{Hub, command_of};
 use crate::support::openssl::Workshop;
+use crate::support::wait::until;
 
 /// A device, and a sandbox that trusts its CA.
 struct Scene {
@@ -81,22 +82,6 @@ fn write(path: &Path, contents: &str) {
 fn mode(path: &Path) -> u32 {
     let metadata = fs::metadata(path).expect("it is there");
     metadata.permissions().mode() & 0o7777
-}
-
-/// Waits until there is something, for as long as a loaded machine may take.
-#[track_caller]
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(
-            began.elapsed() < Duration::from_secs(60),
-            "it never happened: {what}"
-        );
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// A program that updates, until it is dropped.

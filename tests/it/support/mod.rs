@@ -6,3 +6,4 @@ pub mod openssl;
 pub mod program;
 pub mod service;
 pub mod vectors;
+pub mod wait;
