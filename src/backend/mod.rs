@@ -7,7 +7,6 @@ pub mod attestation;
 #[cfg(feature = "file")]
 pub mod chain;
 #[cfg(any(feature = "ca", feature = "pkcs11", feature = "tpm-direct"))]
-pub(crate) mod ecdsa;
 #[cfg(feature = "file")]
 pub mod file;
 #[cfg(any(feature = "pkcs11", feature = "tpm-direct"))]

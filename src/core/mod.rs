@@ -1,6 +1,7 @@
 //! What runs everywhere: `no_std`, no allocator, nothing that grows with the certificate chain.
 
 pub mod create_session;
+pub mod ecdsa;
 pub mod http;
 pub mod identity;
 pub mod key;

@@ -5,7 +5,7 @@ use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki_sys::CK_MECHANISM_TYPE;
 
 use crate::backend::algorithm::{Digest, Hash, SignatureAlgorithm};
-use crate::backend::ecdsa;
+use crate::core::ecdsa;
 use crate::core::key::{KeyKind, Scheme, SignError};
 
 /// A mechanism, and what it is given.

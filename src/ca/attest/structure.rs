@@ -5,8 +5,9 @@ use std::vec::Vec;
 
 use super::AttestError;
 use crate::backend::algorithm::Hash;
+use crate::backend::public_key;
 use crate::backend::signature::{VerifyError, verify};
-use crate::backend::{ecdsa, public_key};
+use crate::core::ecdsa;
 use crate::core::key::Scheme;
 use crate::core::x509::oid;
 

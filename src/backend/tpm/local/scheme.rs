@@ -7,7 +7,7 @@ use tss_esapi::interface_types::algorithm::HashingAlgorithm;
 use tss_esapi::structures::{EccScheme, HashScheme, Public, RsaScheme, Signature, SignatureScheme};
 
 use crate::backend::algorithm::{Hash, SignatureAlgorithm};
-use crate::backend::ecdsa;
+use crate::core::ecdsa;
 use crate::core::key::{KeyKind, Scheme, SignError};
 
 /// What a key may be used for, as its public area says.

@@ -1,9 +1,10 @@
-//! ECDSA signatures as certificates and protocols have them, from the numbers that devices give.
+//! ECDSA signatures as certificates and protocols have them, from the numbers that devices give: tokens, TPMs and
+//! secure elements answer `r` and `s`, a [`Signer`](super::key::Signer) gives DER.
 
 use der::asn1::UintRef;
 use der::{Encode as _, Header, Length, SliceWriter, Tag};
 
-use crate::core::key::SignError;
+use super::key::SignError;
 
 /// The longest there is: P-521.
 const MAX_LEN: usize = 139;
@@ -27,4 +28,21 @@ pub fn write(r: &[u8], s: &[u8], out: &mut [u8]) -> Result<usize, SignError> {
     let place = out.get_mut(..len).ok_or(SignError::BufferTooSmall)?;
     place.copy_from_slice(&buffer[..len]);
     Ok(len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_shortened_and_stay_positive() {
+        let mut out = [0; 10];
+        assert_eq!(write(&[0, 0, 5], &[0x80, 1], &mut out), Ok(10));
+        assert_eq!(out, [0x30, 8, 2, 1, 5, 2, 3, 0, 0x80, 1]);
+        assert_eq!(
+            write(&[0, 0, 5], &[0x80, 1], &mut out[..9]),
+            Err(SignError::BufferTooSmall)
+        );
+        assert_eq!(write(&[1; 70], &[1; 70], &mut out), Err(SignError::Failed));
+    }
 }
