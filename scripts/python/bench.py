@@ -196,11 +196,11 @@ def sessions(ports, ways):
     results = {}
     print(f"{'':34}{'CPU ms':>16}{'':9}{'memory':>8}{'':9}{'round':>7}")
     print(f"{'':34}{'min':>8}{'median':>8}{'limit':>9}{'MiB':>8}{'limit':>9}{'trips':>7}{'limit':>9}")
-    for name in ("hub", "hub-tpm", "full"):
+    for name in ("minimal", "hub", "full"):
         program = FOLDER / name
         size = program.stat().st_size / 1e6
         measured = results[name] = {"size_mb": round(size, 2)}
-        print(f"{name}: {size:.2f} MB stripped" + (f", limit {LIMITS['size']:.0f} MB" if name.startswith("hub") else ""))
+        print(f"{name}: {size:.2f} MB stripped")
         for way, (scheme, environment, title) in ways.items():
             arguments = command(program, FOLDER, f"{scheme}://localhost:{ports[scheme]}")
             samples = [cpu(arguments, environment) for _ in range(RUNS)]
@@ -223,7 +223,7 @@ def with_tpm(endpoint):
     try:
         device = tpm.import_device_key(FOLDER / "device.key")
         return {
-            "cold": tpms.cold(command(FOLDER / "hub-tpm", FOLDER, endpoint), command(FOLDER / "hub-tpm", FOLDER, endpoint, device), tpm, cpu, RUNS),
+            "cold": tpms.cold(command(FOLDER / "hub", FOLDER, endpoint), command(FOLDER / "hub", FOLDER, endpoint, device), tpm, cpu, RUNS),
             "commands": tpms.counts(FOLDER / "signing-tpm", tpm),
             "steady": tpms.steady(FOLDER / "signing-tpm", tpm),
         }

@@ -1,5 +1,8 @@
 //! `keystead config check`: what each setting resolves to, and where it comes from.
 
+#[cfg(feature = "push")]
+mod uploads;
+
 use core::fmt::Write as _;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -7,7 +10,7 @@ use std::string::String;
 use std::vec::Vec;
 use std::{env, format, vec};
 
-use clap::{ArgMatches, Command};
+use clap::Command;
 
 use super::context::{self, Context};
 use super::error::CliError;
@@ -15,18 +18,17 @@ use super::identity_plan::IdentityPlan;
 #[cfg(any(feature = "pkcs11", feature = "tpm-direct"))]
 use super::place::Place;
 use super::plan::{Plan, REQUIRED};
-use super::push::attributes::AttributesPlan;
-use super::push::plan::{self, CredentialsPlan, UploadPlan};
-use super::push::target::Target;
+#[cfg(feature = "http-server")]
 use super::settings::Settings;
-use super::sources::{Origin, Sources};
-use super::spool::place::SpoolPlan;
+#[cfg(feature = "http-server")]
+use super::sources::Origin;
+use super::sources::Sources;
 use super::{flags, parse};
 use crate::core::create_session;
 use crate::core::text::Printable;
 use crate::host::config::Setting;
 use crate::host::document;
-use crate::host::push_config::{PushSetting, SpoolSetting};
+#[cfg(feature = "http-server")]
 use crate::host::section::SectionSetting;
 use crate::host::serve_config::ServeSetting;
 
@@ -40,6 +42,13 @@ const GENERAL_VARIABLES: [&str; 3] = [
     "KEYSTEAD_IDENTITY",
     "KEYSTEAD_ERROR_FORMAT",
 ];
+
+/// The variables of commands that this program is without begin so.
+const LEFT_TO_OTHERS: &[&str] = if cfg!(feature = "push") {
+    &[]
+} else {
+    &["KEYSTEAD_PUSH_", "KEYSTEAD_SPOOL_"]
+};
 
 /// Runs `config check`.
 ///
@@ -79,9 +88,14 @@ pub fn run(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, Cl
             }
         }
     }
-    text += &of_serve(&Settings::new(matches, context)?);
-    let (uploads, problem) = of_uploads(matches, context)?;
-    text += &uploads;
+    #[cfg(feature = "serve")]
+    {
+        text += &of_serve(&Settings::new(matches, context)?);
+    }
+    #[cfg(feature = "push")]
+    let problem = uploads::shown(matches, context, &mut text)?;
+    #[cfg(not(feature = "push"))]
+    let problem = None;
     context::print(text.as_bytes())?;
     match (problems.pop(), problems.len()) {
         (None, _) => problem.map_or(Ok(ExitCode::SUCCESS), Err),
@@ -98,11 +112,14 @@ fn warn_of_unknown_variables(context: &Context<'_>) {
     let mut known: Vec<String> = GENERAL_VARIABLES.map(String::from).into();
     known.extend(Setting::ALL.map(Setting::variable));
     known.extend(ServeSetting::ALL.map(ServeSetting::variable));
-    known.extend(PushSetting::ALL.map(PushSetting::variable_name));
-    known.extend(SpoolSetting::ALL.map(SpoolSetting::variable_name));
+    #[cfg(feature = "push")]
+    known.extend(uploads::variables());
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy();
-        if !name.starts_with("KEYSTEAD_") || known.iter().any(|known| *known == name) {
+        if !name.starts_with("KEYSTEAD_")
+            || known.iter().any(|known| *known == name)
+            || LEFT_TO_OTHERS.iter().any(|start| name.starts_with(start))
+        {
             continue;
         }
         let nearest = document::nearest(&name, known.iter().map(String::as_str));
@@ -135,6 +152,7 @@ fn settings(sources: &Sources<'_>) -> String {
 }
 
 /// What `keystead serve` opens, if anybody says anything about that.
+#[cfg(feature = "serve")]
 fn of_serve(settings: &Settings<'_>) -> String {
     // Elsewhere identities are those of every command.
     let rows = rows(settings, |setting: ServeSetting, origin| {
@@ -146,66 +164,7 @@ fn of_serve(settings: &Settings<'_>) -> String {
     }
 }
 
-/// What `keystead push` and `keystead spool` do, if anybody says anything about that, and what is wrong with it.
-fn of_uploads(
-    matches: &ArgMatches,
-    context: &Context<'_>,
-) -> Result<(String, Option<CliError>), CliError> {
-    let settings = Settings::with_file(matches, context)?;
-    let push = rows(&settings, |setting: PushSetting, origin| {
-        setting != PushSetting::Identity || matches!(origin, Origin::File { .. })
-    });
-    let spool = rows(&settings, |_: SpoolSetting, _| true);
-    let mut text = String::new();
-    let mut problem = None;
-    let mut add = |heading, rows: Vec<_>, derived: Result<String, CliError>| {
-        if rows.is_empty() {
-            return;
-        }
-        text += &format!("\n{}", table(heading, rows));
-        match derived {
-            Ok(derived) => text += &derived,
-            Err(error) => {
-                text += &format!("\n  PROBLEM: {}\n", error.what);
-                problem = Some(error);
-            }
-        }
-    };
-    add("keystead push", push, uploads(&settings, matches, context));
-    let dir = SpoolPlan::new(&settings, context.environment)
-        .map(|plan| format!("\n  the spool is in         {}\n", plan.dir.display()));
-    add("keystead spool", spool, dir);
-    Ok((text, problem))
-}
-
-/// What follows from `[push]`.
-fn uploads(
-    settings: &Settings<'_>,
-    matches: &ArgMatches,
-    context: &Context<'_>,
-) -> Result<String, CliError> {
-    AttributesPlan::new(settings)?;
-    let bucket = match settings.get(PushSetting::To) {
-        Some(_) => Target::of_settings(settings)?.bucket,
-        None => String::from("any that is named"),
-    };
-    let identity = plan::identity(settings)?;
-    let sources = plan::sources(matches, identity.as_deref(), context)?;
-    let plan = UploadPlan::new(settings, matches, &sources, context)?;
-    let place = &plan.place.place;
-    let server = place.endpoint.as_ref();
-    Ok(format!(
-        "\n  the bucket              {bucket}\n  in the region           {}\n  at                      {}\n  with \
-         credentials of     {}\n",
-        place.region,
-        server.map_or(String::from("AWS"), |endpoint| endpoint.url("")),
-        match plan.credentials {
-            CredentialsPlan::Identity => "the identity",
-            CredentialsPlan::Environment => "the environment",
-        }
-    ))
-}
-
+#[cfg(feature = "http-server")]
 fn rows<S: SectionSetting>(
     settings: &Settings<'_>,
     counts: impl Fn(S, &Origin) -> bool,

@@ -4,7 +4,9 @@ use std::borrow::ToOwned as _;
 use std::format;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
+#[cfg(feature = "serve")]
 use std::string::String;
+#[cfg(feature = "serve")]
 use std::vec::Vec;
 
 use super::context::Context;
@@ -82,6 +84,7 @@ impl IdentityPlan {
     }
 
     /// The variables that hold the passwords, PINs and auth values of certificate and key.
+    #[cfg(feature = "serve")]
     pub fn secret_variables(&self) -> Vec<String> {
         let password = self.password.as_ref().and_then(SecretSource::variable);
         let variables = password.map(String::from).into_iter();

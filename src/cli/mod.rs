@@ -11,10 +11,13 @@ mod cert;
 mod config;
 mod context;
 mod credential_process;
+// What runs on has endpoints: for credentials, or for metrics.
+#[cfg(feature = "http-server")]
 mod daemon;
 mod debug;
 mod env;
 pub mod error;
+#[cfg(feature = "serve")]
 mod exec;
 mod flags;
 mod help;
@@ -27,19 +30,23 @@ mod parse;
 mod place;
 mod plan;
 mod proxy;
+#[cfg(feature = "push")]
 mod push;
 mod read_certificate_data;
 mod refusal;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod selector;
+#[cfg(feature = "serve")]
 mod serve;
 mod session;
+#[cfg(feature = "http-server")]
 mod settings;
 mod sign_string;
 #[cfg(any(feature = "pkcs11", feature = "tpm-direct"))]
 mod signer_process;
 mod sources;
+#[cfg(feature = "push")]
 mod spool;
 mod subject_key;
 #[cfg(feature = "pkcs11")]
@@ -48,6 +55,7 @@ mod token;
 mod token_list;
 #[cfg(feature = "tpm-direct")]
 mod tpm;
+#[cfg(feature = "serve")]
 mod update;
 
 pub use context::Context;
@@ -77,11 +85,13 @@ const SUBCOMMANDS: &[Subcommand] = &[
         about: credential_process::ABOUT,
         run: credential_process::run,
     },
+    #[cfg(feature = "serve")]
     Subcommand {
         name: "serve",
         about: serve::ABOUT,
         run: serve::run,
     },
+    #[cfg(feature = "serve")]
     Subcommand {
         name: "exec",
         about: exec::ABOUT,
@@ -92,16 +102,19 @@ const SUBCOMMANDS: &[Subcommand] = &[
         about: env::ABOUT,
         run: env::run,
     },
+    #[cfg(feature = "serve")]
     Subcommand {
         name: "update",
         about: update::ABOUT,
         run: update::run,
     },
+    #[cfg(feature = "push")]
     Subcommand {
         name: "push",
         about: push::ABOUT,
         run: push::run,
     },
+    #[cfg(feature = "push")]
     Subcommand {
         name: "spool",
         about: spool::ABOUT,
@@ -168,6 +181,18 @@ const SUBCOMMANDS: &[Subcommand] = &[
     },
 ];
 
+/// The commands that a program can be without, and the features that they come with.
+const OPTIONAL: [(&str, &str); 8] = [
+    ("serve", "serve"),
+    ("exec", "serve"),
+    ("update", "serve"),
+    ("push", "push"),
+    ("spool", "push"),
+    ("token", "pkcs11"),
+    ("ca", "ca"),
+    ("sandbox", "sandbox"),
+];
+
 /// Runs the program: `arguments[0]` is the name it was started under.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let environment = ProcessEnvironment::default();
@@ -229,6 +254,12 @@ fn dispatch(arguments: &[OsString], context: &Context<'_>) -> Result<ExitCode, C
     #[cfg(not(feature = "tpm-direct"))]
     if name == "tpm" {
         return Err(place::without_tpm("`keystead tpm` is for TPMs"));
+    }
+    if let Some((_, feature)) = OPTIONAL.iter().find(|(known, _)| *known == name) {
+        return Err(CliError::usage(
+            format!("this program was built without `keystead {name}`"),
+            format!("use one that was built with the feature `{feature}`"),
+        ));
     }
     let remedy = match document::nearest(&name, SUBCOMMANDS.iter().map(|known| known.name)) {
         Some(near) => format!("did you mean `{near}`?"),

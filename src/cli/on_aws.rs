@@ -1,5 +1,6 @@
 //! `--unless-on-aws`: what the environment says of the machine, and what its role gives.
 
+#[cfg(feature = "http-server")]
 use std::boxed::Box;
 use std::format;
 use std::path::PathBuf;
@@ -16,9 +17,10 @@ use crate::backend::secret::Environment;
 use crate::host::clock::HostClock;
 use crate::host::config::Setting;
 use crate::host::endpoint::{self, Endpoint};
-use crate::host::on_aws::{
-    self, Found, Look, RoleError, RoleErrorKind, StsOptions, Surroundings, UsedRole,
-};
+#[cfg(feature = "http-server")]
+use crate::host::on_aws::UsedRole;
+use crate::host::on_aws::{self, Found, Look, RoleError, RoleErrorKind, StsOptions, Surroundings};
+#[cfg(feature = "http-server")]
 use crate::host::refresh::Opened;
 use crate::host::session::Credentials;
 use crate::host::transport::TransportOptions;
@@ -109,6 +111,7 @@ impl OnAwsPlan {
     ///
     /// # Errors
     /// [`CliError`] if it has one that gives no credentials, or had one that `role` does not leave.
+    #[cfg(feature = "http-server")]
     pub fn open(
         &self,
         role: &mut UsedRole,

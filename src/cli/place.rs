@@ -181,10 +181,10 @@ fn no_certificate(named: impl fmt::Display) -> CliError {
 pub fn without_tpm(what: impl Into<String>) -> CliError {
     CliError::usage(
         format!(
-            "{}, and this program was built without the tpm feature",
+            "{}, and this program was built without the feature `tpm-direct`",
             what.into()
         ),
-        "use one that was built with it: packages are, and `cargo build --features tpm` does so (it needs libtss2)",
+        "use one that was built with it: the profiles `hub` and `full` have it",
     )
 }
 

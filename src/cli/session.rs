@@ -47,6 +47,7 @@ pub fn credentials(
 ///
 /// # Errors
 /// [`CliError`], if there are none.
+#[cfg(feature = "push")]
 pub fn begun_anew(
     plan: &Plan,
     debug: bool,

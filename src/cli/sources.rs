@@ -171,6 +171,7 @@ impl<'a> Sources<'a> {
     ///
     /// # Errors
     /// [`CliError`] if it was asked for and is not there, or is wrong.
+    #[cfg(feature = "http-server")]
     pub fn document(&self, required: &[Setting]) -> Result<Option<(PathBuf, Config)>, CliError> {
         let is_asked_for = self.identity().is_some() || self.path().is_some();
         let is_complete = required.iter().all(|&setting| self.get(setting).is_some());
@@ -184,6 +185,7 @@ impl<'a> Sources<'a> {
     ///
     /// # Errors
     /// [`CliError`] if it was asked for and is not there, or is wrong.
+    #[cfg(feature = "http-server")]
     pub fn any_document(&self) -> Result<Option<(PathBuf, Config)>, CliError> {
         open(self.path(), self.environment)
     }
@@ -296,6 +298,7 @@ impl<'a> Sources<'a> {
     }
 
     /// The variables of settings whose values are secrets, or have some in them.
+    #[cfg(feature = "serve")]
     pub fn secret_variables(&self) -> Vec<String> {
         let holds_secret = |setting: &Setting| {
             let found = Found {

@@ -91,6 +91,7 @@ impl ClientCertificate {
     }
 
     /// The same, for whatever else `rustls` takes it for.
+    #[cfg(feature = "http-server")]
     pub(crate) fn into_certified_key(self) -> Arc<CertifiedKey> {
         self.0
     }

@@ -289,6 +289,7 @@ documents! {
     isolation "docs/isolation.md"
     library "docs/library.md"
     pkcs11 "docs/pkcs11.md"
+    profiles "docs/profiles.md"
     push "docs/push.md"
     records "docs/records.md"
     refresh "docs/refresh.md"

@@ -12,8 +12,9 @@ use rustix::fs::Gid;
 use rustls::ServerConfig;
 
 use super::handed::Handed;
-use super::plan::{self, ServePlan};
+use super::plan::ServePlan;
 use super::tls;
+use crate::cli::daemon::is_remote;
 use crate::cli::error::{CliError, Exit};
 use crate::output::http::Listener;
 use crate::output::serve::{Door, Gives, Hosts};
@@ -95,7 +96,7 @@ fn container(
     let address = listener.local_addr().unwrap_or(address);
     let listener = restricted(listener, plan);
     match tls {
-        Some(tls) if plan::is_remote(address.ip()) => Open {
+        Some(tls) if is_remote(address.ip()) => Open {
             listener: listener.with_tls(tls.clone()),
             door: Door {
                 gives: Gives::Container,

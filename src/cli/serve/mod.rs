@@ -1,6 +1,5 @@
 //! `keystead serve`: credentials where programs look for them on this machine.
 
-pub mod accounts;
 mod doors;
 mod exports;
 mod flags;
@@ -9,8 +8,6 @@ mod plan;
 mod run;
 mod tls;
 mod token_file;
-
-pub use plan::is_remote;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,7 +1,7 @@
 //! What `keystead serve` opens, everything checked before anything is opened.
 
 use core::iter;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::format;
 use std::path::PathBuf;
 use std::string::{String, ToString as _};
@@ -10,11 +10,11 @@ use std::vec::Vec;
 
 use clap::ArgMatches;
 
-use super::accounts;
 use super::flags::PORT;
 use super::handed::Handed;
 use super::token_file::{self, TokenFile};
 use crate::cli::context::Context;
+use crate::cli::daemon::{accounts, is_remote};
 use crate::cli::error::CliError;
 use crate::cli::flags;
 use crate::cli::settings::Settings;
@@ -32,13 +32,6 @@ const IMDS_HOPS: u8 = 1;
 
 /// As AWS's helper has it.
 const HELPER_HOPS: u8 = 64;
-
-/// The addresses at which containers of ECS and EKS look for credentials. SDKs take them without TLS.
-const OF_CONTAINERS: [IpAddr; 3] = [
-    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
-    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
-];
 
 /// What is opened.
 #[derive(Debug)]
@@ -198,11 +191,6 @@ impl ServePlan {
         }
         Ok(())
     }
-}
-
-/// Whether an address is neither this machine's alone nor one of containers.
-pub fn is_remote(address: IpAddr) -> bool {
-    !address.is_loopback() && !OF_CONTAINERS.contains(&address)
 }
 
 fn identities(settings: &Settings<'_>) -> Result<Vec<String>, CliError> {

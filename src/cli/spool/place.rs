@@ -6,8 +6,8 @@ use std::string::String;
 
 use super::failure;
 use crate::backend::secret::Environment;
+use crate::cli::daemon::accounts;
 use crate::cli::error::CliError;
-use crate::cli::serve::accounts;
 use crate::cli::settings::Settings;
 use crate::host::push_config::SpoolSetting;
 use crate::host::size;
