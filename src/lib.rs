@@ -5,12 +5,13 @@
 //!
 //! | module | environment | what lives there |
 //! |---|---|---|
-//! | [`core`] | `no_std`, no allocator | SigV4 in both forms, HTTP/1.1, the `CreateSession` exchange, the [`core::key::Signer`] seam |
+//! | [`core`] | `no_std`, no allocator ([for devices](device)) | SigV4 in both forms, HTTP/1.1, the `CreateSession` exchange, the [`core::key::Signer`] seam |
 //! | `backend` | std | keys and certificates in files (and, later, tokens and TPMs) |
 //! | `host` | std | configuration, the HTTPS transport, certificate rules, retries, client certificates for `rustls` ([`tls`]) |
 //! | `output` | std | one module for each way out of the program |
 //! | `ca`, `sandbox` | std | the development CA, a local double of AWS |
 #![no_std]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![deny(unsafe_code)]
 #![warn(
     missing_docs,
@@ -22,6 +23,7 @@
 extern crate std;
 
 pub mod core;
+pub mod device;
 
 #[cfg(feature = "std")]
 pub mod backend;
