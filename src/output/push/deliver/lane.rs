@@ -6,12 +6,10 @@ use std::collections::BTreeMap;
 use std::vec::Vec;
 
 use super::pause::Pause;
+use super::probe::Probe;
 use super::schedule::{Place, Ticket};
 use crate::host::random::Random;
 use crate::host::s3::FaultKind;
-
-/// What is tried while something fails is the smallest of so many of the oldest.
-const SMALLEST_OF: usize = 64;
 
 /// So many entries in a row are refused before it is taken for a matter of the session, and not of the
 /// entries.
@@ -63,6 +61,8 @@ pub struct Lane {
     troubles: BTreeMap<Place, Trouble>,
     /// Since nothing passes.
     pause: Option<Pause>,
+    /// Whose turn it is to find out whether anything passes.
+    probe: Probe,
     /// Whether that is because entries are refused.
     is_refusing: bool,
     in_flight: usize,
@@ -70,8 +70,6 @@ pub struct Lane {
     allowed: usize,
     /// Entries that were refused since the last one passed.
     refusals: u32,
-    /// While entries are refused: whether the newest is tried next, and not the oldest.
-    newest_next: bool,
     passed: u64,
     /// The session with which the last one passed.
     passed_with: Option<u64>,
@@ -106,11 +104,11 @@ impl Lane {
             held: BTreeMap::new(),
             troubles: BTreeMap::new(),
             pause: None,
+            probe: Probe::default(),
             is_refusing: false,
             in_flight: 0,
             allowed: settings.concurrency,
             refusals: 0,
-            newest_next: false,
             passed: 0,
             passed_with: None,
         }
@@ -151,7 +149,7 @@ impl Lane {
         {
             let soon = now + TRY_NEW_AFTER / 2 + random.below(TRY_NEW_AFTER / 2);
             pause.until = pause.until.min(soon);
-            self.newest_next = true;
+            self.probe.newest_next = true;
         }
     }
 
@@ -171,9 +169,10 @@ impl Lane {
             };
         };
         // One at a time finds out whether anything passes again.
-        match self.probe() {
-            Some(_) if self.in_flight > 0 => Choice::Nothing,
-            Some(_) if now < pause.until => or_held(Choice::At(pause.until)),
+        let at = self.probe.not_before(pause.until, self.in_flight);
+        match self.next_probe() {
+            Some(_) if self.in_flight >= self.allowed => Choice::Nothing,
+            Some(_) if now < at => or_held(Choice::At(at)),
             Some(place) => Choice::Ready(place),
             None => or_held(Choice::Nothing),
         }
@@ -194,30 +193,34 @@ impl Lane {
         next
     }
 
-    /// What is tried while nothing passes: something small. While entries are refused, the oldest and the
-    /// newest by turns, those that were refused already last.
-    fn probe(&self) -> Option<Place> {
+    /// What is tried while nothing passes. While entries are refused, the oldest and the newest by turns. Those that were
+    /// refused already come last.
+    fn next_probe(&mut self) -> Option<Place> {
+        let refused = self.refused_first();
         if self.is_refusing {
-            let next = match self.newest_next {
+            let next = match self.probe.newest_next {
                 true => self.waiting.last_key_value(),
                 false => self.waiting.first_key_value(),
             };
-            let again = self.refused.iter().min_by_key(|(_, refusal)| refusal.at);
-            return next
-                .map(|(place, _)| *place)
-                .or(again.map(|(place, _)| *place));
+            return next.map(|(place, _)| *place).or(refused);
         }
-        let oldest = self.waiting.iter().take(SMALLEST_OF);
-        let smallest = oldest.min_by_key(|(place, length)| (**length, **place));
-        smallest
-            .map(|(place, _)| *place)
-            .or_else(|| self.refused.keys().next().copied())
+        let next = |lane: &Self| lane.probe.choose(&lane.waiting, &lane.troubles);
+        next(self).or(refused).or_else(|| {
+            self.probe.anew();
+            next(self)
+        })
+    }
+
+    /// Of those that were refused the one for which that is longest ago.
+    fn refused_first(&self) -> Option<Place> {
+        let first = self.refused.iter().min_by_key(|(_, refusal)| refusal.at);
+        first.map(|(place, _)| *place)
     }
 
     /// Takes an entry out: it is on its way. Gives its length.
-    pub fn take(&mut self, place: Place) -> u64 {
+    pub fn take(&mut self, now: Duration, place: Place) -> u64 {
         self.in_flight += 1;
-        self.newest_next = !self.newest_next;
+        self.probe.began(now);
         let refused = || self.refused.get(&place).map(|refusal| refusal.length);
         let length = self.waiting.get(&place).copied().or_else(refused);
         self.waiting.remove(&place);
@@ -238,6 +241,7 @@ impl Lane {
     /// It is done, or gone.
     pub fn forget(&mut self, place: Place) {
         self.troubles.remove(&place);
+        self.probe.forget(place);
     }
 
     /// It was taken. Gives those that are refused for themselves.
@@ -246,8 +250,7 @@ impl Lane {
         self.passed += 1;
         self.passed_with = Some(session);
         self.refusals = 0;
-        self.pause = None;
-        self.is_refusing = false;
+        self.resume();
         self.allowed = (self.allowed + 1).min(self.settings.concurrency);
         // Those with another session nobody has compared with.
         let session_is_good = |refusal: &Refusal| refusal.session == session;
@@ -278,8 +281,14 @@ impl Lane {
     pub fn answered(&mut self, ticket: &Ticket) {
         self.forget(ticket.place);
         if !self.is_refusing {
-            self.pause = None;
+            self.resume();
         }
+    }
+
+    fn resume(&mut self) {
+        self.pause = None;
+        self.is_refusing = false;
+        self.probe.anew();
     }
 
     /// It was not taken. Gives it back if it is refused for itself.
@@ -319,7 +328,12 @@ impl Lane {
                 self.hold(place, length, pause, random);
                 return None;
             }
-            FaultKind::Network | FaultKind::Server | FaultKind::Throttled => {
+            FaultKind::Network
+            | FaultKind::Server
+            | FaultKind::Throttled
+            | FaultKind::Credentials
+            | FaultKind::Clock
+            | FaultKind::Place => {
                 let passed = self.passed;
                 let trouble = self.troubles.entry(place).or_insert(Trouble {
                     passed,
@@ -332,13 +346,13 @@ impl Lane {
                     return None;
                 }
             }
-            FaultKind::Credentials | FaultKind::Clock | FaultKind::Place => {}
         }
         if kind == FaultKind::Throttled {
             self.allowed = (self.allowed / 2).max(1);
         }
         self.pause = Some(pause(self.pause.filter(|_| !self.is_refusing), random));
         self.is_refusing = false;
+        self.probe.failed(place);
         self.back(place, length);
         None
     }
@@ -390,8 +404,9 @@ impl Lane {
         }
     }
 
-    /// The network may have come back.
+    /// The network may have come back. Something small finds that out.
     pub fn forgive(&mut self, soon: Duration) {
+        self.probe.anew();
         if let Some(pause) = &mut self.pause {
             pause.forgive(soon);
         }

@@ -20,6 +20,7 @@ mod lookout;
 #[cfg(target_os = "linux")]
 mod network;
 mod pause;
+mod probe;
 mod same_key;
 mod schedule;
 mod sessions;

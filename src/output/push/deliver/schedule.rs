@@ -222,7 +222,7 @@ impl Schedule {
                 return Next::At(pause.until);
             }
         }
-        let length = self.lanes[index].take(place);
+        let length = self.lanes[index].take(now, place);
         self.in_flight.insert(place);
         Next::Send(Ticket {
             place,

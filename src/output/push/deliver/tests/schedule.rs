@@ -3,6 +3,9 @@ use std::vec;
 use super::super::pause::{LONGEST_DELAY, LONGEST_LASTING_DELAY};
 use super::*;
 
+#[path = "probe.rs"]
+mod probe;
+
 const NOW: Duration = Duration::from_secs(100_000);
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -141,48 +144,6 @@ fn those_that_fail_together_fail_once() {
 }
 
 #[test]
-fn one_small_entry_finds_out_whether_it_is_over() {
-    let mut schedule = with(3, 4);
-    schedule.added(NOW, place(4), 10, "bucket", None);
-    schedule.added(NOW, place(5), 2000, "bucket", None);
-    let next = fail(&mut schedule, NOW, FaultKind::Network);
-    let probe = sent(schedule.next(next));
-    assert_eq!(probe.place.0, 4);
-    assert_eq!(schedule.next(next), Next::Idle);
-    schedule.ended(next, probe, DELIVERED);
-    let rest: Vec<_> = (0..4).map(|_| sent(schedule.next(next)).place.0).collect();
-    assert_eq!(rest, [1, 2, 3, 5]);
-}
-
-#[test]
-fn when_the_network_is_back_nobody_waits() {
-    let mut schedule = with(3, 4);
-    let mut now = NOW;
-    for _ in 0..20 {
-        now = fail(&mut schedule, now, FaultKind::Network);
-    }
-    assert!(fail(&mut schedule, now, FaultKind::Network) > now + 100 * SECOND);
-    schedule.network_changed(now);
-    let soon = at(schedule.next(now));
-    assert!(soon <= now + 4 * SECOND);
-    // One that comes and goes does not have everything tried each time.
-    let next = fail(&mut schedule, soon, FaultKind::Network);
-    schedule.network_changed(soon);
-    assert_eq!(at(schedule.next(soon)), next);
-
-    // A server that throttles, and one that refuses, have nothing to do with the network.
-    for kind in [FaultKind::Throttled, FaultKind::Refused] {
-        let mut schedule = with(1, 1);
-        let next = fail(&mut schedule, NOW, kind);
-        schedule.network_changed(NOW);
-        assert_eq!(at(schedule.next(NOW)), next);
-        // A person who asks is not kept waiting.
-        schedule.asked(NOW);
-        sent(schedule.next(NOW));
-    }
-}
-
-#[test]
 fn a_server_says_how_long_to_wait() {
     let mut schedule = with(8, 4);
     let ticket = sent(schedule.next(NOW));
@@ -317,29 +278,6 @@ fn one_that_comes_while_another_is_refused_is_tried_soon() {
     let soon = at(schedule.next(now));
     assert!(soon <= now + 10 * SECOND);
     assert!(deliver(&mut schedule, soon, 2, 1).is_empty());
-}
-
-#[test]
-fn one_that_fails_again_and_again_waits_for_itself() {
-    let mut schedule = with(0, 1);
-    let large = place(1);
-    schedule.added(NOW, large, 1 << 40, "bucket", None);
-    let mut now = NOW;
-    let mut delivered = 0;
-    for number in 2..500 {
-        schedule.added(now, place(number), 1000, "bucket", None);
-        now += 60 * SECOND;
-        while let Next::Send(ticket) = schedule.next(now) {
-            let end = match ticket.place {
-                place if place == large => failed(FaultKind::Network),
-                _ => DELIVERED,
-            };
-            delivered += usize::from(end == DELIVERED);
-            schedule.ended(now, ticket, end);
-        }
-    }
-    assert!(delivered > 495, "{delivered}");
-    assert!(schedule.knows(large));
 }
 
 #[test]

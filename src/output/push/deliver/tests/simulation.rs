@@ -29,6 +29,8 @@ enum Nature {
     Good,
     Refused,
     Bad,
+    /// It fails each time, as if it were the service.
+    Failing(FaultKind),
 }
 
 /// A hub, and all that is around it.
@@ -111,6 +113,7 @@ impl Hub {
             (_, Nature::Good) => End::Delivered { session },
             (_, Nature::Refused) => failed(FaultKind::Refused),
             (_, Nature::Bad) => End::SetAside,
+            (_, Nature::Failing(kind)) => failed(kind),
         };
         self.requests.push(matches!(end, End::Delivered { .. }));
         (took, end)
@@ -306,4 +309,56 @@ fn a_policy_that_is_wrong_for_a_day_sets_nothing_aside() {
     hub.check();
     assert!(hub.aside.is_empty());
     assert!(hub.longest_since(hours(27)) < 60 * SECOND);
+}
+
+/// What fails each time, as far as only time tells whether it is for itself.
+const FAILING: [FaultKind; 6] = [
+    FaultKind::Network,
+    FaultKind::Server,
+    FaultKind::Throttled,
+    FaultKind::Credentials,
+    FaultKind::Clock,
+    FaultKind::Place,
+];
+
+#[test]
+fn one_that_always_fails_holds_up_nobody() {
+    for kind in FAILING {
+        for weather in [Weather::Fair, Weather::Fault(FaultKind::Server)] {
+            // The oldest and smallest, alone or before others.
+            let weather = vec![(Duration::ZERO, weather), (SECOND * 20, Weather::Fair)];
+            let mut hub = Hub::new(weather, false);
+            hub.add(Nature::Failing(kind), 2);
+            hub.run(10 * SECOND);
+            for _ in 0..5 {
+                hub.add(Nature::Good, 1000);
+            }
+            hub.run(hours(1));
+            hub.check();
+            let longest = hub.longest_since(Duration::ZERO);
+            assert!(longest < 60 * SECOND, "{kind:?}: {longest:?}");
+            assert!(hub.aside.is_empty());
+            assert_eq!(hub.schedule.len(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_hundred_that_always_fail_hold_up_nobody_for_long() {
+    for kind in FAILING {
+        let mut hub = Hub::new(vec![], false);
+        for _ in 0..100 {
+            hub.add(Nature::Failing(kind), 2);
+        }
+        hub.run(hours(1));
+        while hub.now < hours(7) {
+            hub.add(Nature::Good, 1000);
+            hub.run(hub.now + 60 * SECOND);
+        }
+        hub.run(hours(8));
+        hub.check();
+        println!("{kind:?}: {:?}", hub.longest_since(Duration::ZERO));
+        assert!(hub.longest_since(hours(6)) < 60 * SECOND, "{kind:?}");
+        assert_eq!(hub.schedule.len(), 100);
+    }
 }
