@@ -6,7 +6,7 @@
 //! | module | environment | what lives there |
 //! |---|---|---|
 //! | [`core`] | `no_std`, no allocator ([for devices](device)) | SigV4 in both forms, HTTP/1.1, the `CreateSession` exchange, the [`core::key::Signer`] seam |
-//! | `backend` | std | keys and certificates in files (and, later, tokens and TPMs) |
+//! | `backend` | std | keys and certificates in files, tokens and TPMs, and the process that holds foreign code |
 //! | `host` | std | configuration, the HTTPS transport, certificate rules, retries, client certificates for `rustls` ([`tls`]) |
 //! | `output` | std | one module for each way out of the program |
 //! | `ca`, `sandbox` | std | the development CA, a local double of AWS |

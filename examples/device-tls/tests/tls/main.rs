@@ -1,6 +1,7 @@
 //! The example's TLS against servers that are in order, and against those that are not.
 
 mod client;
+mod forged;
 mod program;
 mod refused;
 mod servers;
