@@ -66,6 +66,8 @@ mod writer;
 
 #[cfg(test)]
 mod tests;
+#[cfg(all(test, target_os = "linux"))]
+pub(crate) use tests::as_nobody;
 
 use core::fmt;
 use std::fs::File;

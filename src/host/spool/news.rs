@@ -1,15 +1,17 @@
 //! What there is to deliver, and what has come since.
 
 use core::time::Duration;
+use std::io;
 use std::sync::PoisonError;
 use std::time::Instant;
 use std::vec::Vec;
 
+use rustix::fs::OFlags;
 use std::string::ToString as _;
 
 use super::entry::EntryId;
 use super::error::SpoolError;
-use super::{Spool, trailer};
+use super::{Spool, place, trailer};
 
 /// An entry's place in the queue. The order is that of the sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +34,7 @@ pub struct News {
     /// When the folder changed, as it says, and when that was seen first.
     changed: Option<((i64, u64), Instant)>,
     is_conclusive: bool,
+    unreadable: Option<SpoolError>,
 }
 
 impl News {
@@ -51,7 +54,8 @@ impl News {
 
     /// Entries that were not there at the last look, the oldest first; also those that were removed or set aside
     /// through this [`Spool`] and have come again. If the folder has not changed, that costs one system call. What is
-    /// damaged comes first, and is told when it is opened. One looks for each spool.
+    /// damaged comes first, and is told when it is opened. What cannot be opened now is looked at again the next time,
+    /// see [`News::unreadable`]. One looks for each spool.
     ///
     /// # Errors
     /// [`SpoolError`].
@@ -86,22 +90,39 @@ impl News {
         let mut ids = spool.ids(&place.entries, "entries")?;
         ids.sort_unstable();
         let is_new = |id: &&EntryId| self.known.binary_search(id).is_err();
-        let new = spool.in_order(ids.iter().filter(is_new));
+        let (new, missed) = spool.in_order(ids.iter().filter(is_new));
+        let mut is_missed = missed.ids.iter().copied().peekable();
+        ids.retain(|id| is_missed.next_if_eq(id).is_none());
         self.known = ids;
         self.changed = Some((time, since));
-        self.is_conclusive = is_conclusive;
+        self.is_conclusive = is_conclusive && missed.ids.is_empty();
+        self.unreadable = missed.why;
         Ok(new)
     }
+
+    /// What kept an entry from being looked at the last time, if there was one: its place in the order is not known,
+    /// and nothing can be done with it before it can be opened.
+    pub fn unreadable(&self) -> Option<&SpoolError> {
+        self.unreadable.as_ref()
+    }
+}
+
+/// Entries whose place is not known, in the order in which they were looked for.
+#[derive(Default)]
+struct Missed {
+    ids: Vec<EntryId>,
+    why: Option<SpoolError>,
 }
 
 impl Spool {
     /// All entries, the oldest first, without their heads: 24 bytes of memory for each. What is damaged
-    /// comes first, and is told when it is opened.
+    /// comes first, and is told when it is opened. What cannot be opened is left out.
     ///
     /// # Errors
     /// [`SpoolError`].
     pub fn queue(&self) -> Result<Vec<Queued>, SpoolError> {
-        Ok(self.in_order(self.ids(&self.0.place.entries, "entries")?.iter()))
+        let ids = self.ids(&self.0.place.entries, "entries")?;
+        Ok(self.in_order(ids.iter()).0)
     }
 
     /// An entry is no more where [`News`] look.
@@ -112,13 +133,32 @@ impl Spool {
         }
     }
 
-    fn in_order<'a>(&self, ids: impl Iterator<Item = &'a EntryId>) -> Vec<Queued> {
-        let queued = ids.filter_map(|id| {
-            let (sequence, _) = trailer::glance(&self.0.place.entries, &id.to_string())?;
-            Some(Queued { sequence, id: *id })
-        });
-        let mut queued: Vec<_> = queued.collect();
+    fn in_order<'a>(&self, ids: impl Iterator<Item = &'a EntryId>) -> (Vec<Queued>, Missed) {
+        let (mut queued, mut missed) = (Vec::new(), Missed::default());
+        for id in ids {
+            match self.sequence(*id) {
+                Ok(sequence) => queued.push(Queued { sequence, id: *id }),
+                Err(why) => {
+                    missed.ids.push(*id);
+                    missed.why = why.or(missed.why);
+                }
+            }
+        }
         queued.sort_unstable();
-        queued
+        (queued, missed)
+    }
+
+    /// An entry's sequence; without it, what keeps it from being opened, or nothing if it is gone.
+    fn sequence(&self, id: EntryId) -> Result<u64, Option<SpoolError>> {
+        let (place, name) = (&self.0.place, id.to_string());
+        if let Some((sequence, _)) = trailer::glance(&place.entries, &name) {
+            return Ok(sequence);
+        }
+        let opened = place::open_file(&place.entries, &name, OFlags::RDONLY);
+        Err(match opened.and_then(|file| file.metadata()) {
+            Ok(_) => None,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => Some(place.failed("cannot open", &name)(error)),
+        })
     }
 }

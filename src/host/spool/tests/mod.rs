@@ -191,6 +191,62 @@ fn news_are_what_was_not_there() {
     assert_eq!(news.look(&spool).unwrap(), []);
 }
 
+/// Does something as somebody who may not read everything, as root may.
+#[cfg(target_os = "linux")]
+pub(crate) fn as_nobody(work: impl FnOnce() + Send) {
+    use rustix::thread::set_thread_res_uid;
+
+    let nobody = rustix::process::Uid::from_raw(65534);
+    std::thread::scope(|scope| {
+        let work = || {
+            if rustix::process::geteuid().is_root() {
+                set_thread_res_uid(nobody, nobody, nobody).unwrap();
+            }
+            work();
+        };
+        scope.spawn(work).join().unwrap();
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_opened_now_is_news_when_it_can() {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), options()).unwrap();
+    let add = |key: &str| spool.add(&mut key.as_bytes(), naming(key)).unwrap().id;
+    let added = ["1", "2", "3"].map(add);
+    let entries = folder.path().join("entries");
+    let mode = |name: &str, mode| {
+        set_permissions(entries.join(name), Permissions::from_mode(mode)).unwrap();
+    };
+    mode("", 0o755);
+    for id in added {
+        mode(&id.to_string(), 0o644);
+    }
+    let locked = added[1].to_string();
+    mode(&locked, 0);
+    let mut news = News::new();
+    let mut look = |expected: &[EntryId]| {
+        let found = news.look(&spool).unwrap();
+        assert!(found.iter().map(|queued| &queued.id).eq(expected));
+        news.unreadable().map(SpoolError::to_string)
+    };
+    as_nobody(|| {
+        let why = look(&[added[0], added[2]]).unwrap();
+        assert!(why.contains(&locked), "{why}");
+        assert_eq!(look(&[]), Some(why));
+    });
+    // Nothing in the folder says that it may be opened now.
+    mode(&locked, 0o644);
+    as_nobody(|| {
+        assert_eq!(look(&[added[1]]), None);
+        assert_eq!(look(&[]), None);
+    });
+}
+
 #[test]
 fn one_delivers() {
     let folder = tempfile::tempdir().unwrap();

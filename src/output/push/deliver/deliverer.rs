@@ -88,7 +88,7 @@ pub struct Status {
 
 /// Delivers a spool, with threads of its own, until it is dropped.
 pub struct Deliverer {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// What the threads have in common.
@@ -114,6 +114,8 @@ pub(super) struct State {
     pub schedule: Schedule,
     /// What is not in the schedule yet, the oldest last.
     pub backlog: Vec<Place>,
+    /// What could not be opened when it was to come into the schedule.
+    pub unopened: Vec<Place>,
     /// What is to become of entries, but for a disk that does not let it.
     pub settled: BTreeMap<Place, Settled>,
     /// Why entries were refused that may turn out to be refused for themselves.
@@ -170,6 +172,7 @@ impl Deliverer {
         let state = State {
             schedule: Schedule::new(options.seed, options.concurrency),
             backlog: Vec::new(),
+            unopened: Vec::new(),
             settled: BTreeMap::new(),
             refusals: BTreeMap::new(),
             session: Session::default(),

@@ -69,6 +69,8 @@ pub(super) enum About {
     Lane(usize),
     Session,
     Disk,
+    /// Entries that cannot be opened.
+    Entries,
 }
 
 /// What was told, so that it is not told again.

@@ -91,19 +91,28 @@ pub(super) fn run(shared: &Shared) {
 /// Finds new entries, and has the schedule know the oldest.
 fn look_at_spool(shared: &Shared, news: &mut News) {
     news.forget(&mut mem::take(&mut shared.lock().gone));
+    let mut places = mem::take(&mut shared.lock().unopened);
     match news.look(&shared.spool) {
-        Ok(new) if new.is_empty() => {}
-        Ok(new) => {
-            let mut state = shared.lock();
-            let places = new.iter().map(|queued| (queued.sequence, queued.id));
-            state.backlog.extend(places);
-            // The oldest last, from where they are taken.
-            state.backlog.sort_unstable_by(|one, other| other.cmp(one));
-            state.backlog.dedup();
-        }
-        Err(error) => trouble(shared, &error),
+        Ok(new) => places.extend(new.iter().map(|queued| (queued.sequence, queued.id))),
+        Err(error) => trouble(shared, About::Disk, &error),
+    }
+    if !places.is_empty() {
+        let mut state = shared.lock();
+        state.backlog.extend(places);
+        // The oldest last, from where they are taken.
+        state.backlog.sort_unstable_by(|one, other| other.cmp(one));
+        state.backlog.dedup();
     }
     feed(shared);
+    match news.unreadable() {
+        Some(error) => trouble(shared, About::Entries, error),
+        None => {
+            let mut state = shared.lock();
+            if state.unopened.is_empty() {
+                state.told.is_over(About::Entries);
+            }
+        }
+    }
     let now = shared.now();
     if let Ok(usage) = shared.spool.usage() {
         let mut state = shared.lock();
@@ -142,10 +151,11 @@ pub(super) fn feed(shared: &Shared) {
                     let now = shared.now();
                     shared.lock().schedule.added(now, place, 0, "", None);
                 }
+                // The next look tries it again; it holds up no others.
                 Err(error) => {
-                    trouble(shared, &error);
-                    shared.lock().backlog.push(place);
-                    return;
+                    trouble(shared, About::Entries, &error);
+                    shared.lock().unopened.push(place);
+                    continue;
                 }
             }
             is_news = true;
@@ -156,11 +166,16 @@ pub(super) fn feed(shared: &Shared) {
     }
 }
 
-fn trouble(shared: &Shared, error: &SpoolError) {
+fn trouble(shared: &Shared, about: About, error: &SpoolError) {
     let what = error.to_string();
+    let reason = match error {
+        // That it is another entry is no news.
+        SpoolError::Io { source, .. } if about == About::Entries => source.kind().to_string(),
+        _ => what.clone(),
+    };
     let mut state = shared.lock();
     state.failed_with(what.clone(), error.remedy().into(), shared.wall());
-    if state.told.is_news(About::Disk, &what) {
+    if state.told.is_news(about, &reason) {
         state.observer.event(&Event::Disk(&what));
     }
 }
@@ -274,3 +289,7 @@ fn wait(polled: &mut [PollFd<'_>], limit: Duration) {
     // Whatever wakes it, it looks.
     let _ = rustix::event::poll(polled, limit.as_ref());
 }
+
+#[cfg(all(test, target_os = "linux"))]
+#[path = "tests/lookout.rs"]
+mod tests;

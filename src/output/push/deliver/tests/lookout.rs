@@ -1,0 +1,86 @@
+//! What the lookout does, step by step.
+
+use std::boxed::Box;
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::string::String;
+use std::sync::Arc;
+
+use super::*;
+use crate::core::time::UnixTime;
+use crate::host::clock::HostClock;
+use crate::host::refresh::SystemClocks;
+use crate::host::s3::ObjectStore;
+use crate::host::session::Credentials;
+use crate::host::spool::{self, Naming, Spool, as_nobody};
+use crate::output::push::deliver::{Deliverer, Fixed, Options, Stores};
+
+struct Nowhere;
+
+impl Stores for Nowhere {
+    fn open(&self, _bucket: &str) -> Result<Box<dyn ObjectStore>, String> {
+        Err(String::from("there is no such bucket"))
+    }
+}
+
+/// What delivers a spool, with its threads ended: the test does what the lookout does.
+fn deliverer(spool: &Spool) -> Deliverer {
+    let credentials = Credentials {
+        access_key_id: String::new(),
+        secret_access_key: String::new().into(),
+        session_token: String::new().into(),
+        expiration: UnixTime::from_secs(4_000_000_000),
+        role_arn: String::new(),
+    };
+    let deliverer = Deliverer::start(
+        spool.clone(),
+        Box::new(Nowhere),
+        Arc::new(Fixed(Arc::new(credentials))),
+        Arc::new(SystemClocks(Arc::new(HostClock::new(None)))),
+        Options::default(),
+        Box::new(()),
+    );
+    let deliverer = deliverer.unwrap();
+    assert!(deliverer.finish(Duration::from_secs(60)));
+    deliverer
+}
+
+#[test]
+fn what_cannot_be_opened_now_holds_up_nobody_and_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), spool::Options::default()).unwrap();
+    let deliverer = deliverer(&spool);
+    let shared = &*deliverer.shared;
+    let entries = folder.path().join("entries");
+    let mode = |name: &str, mode| {
+        set_permissions(entries.join(name), Permissions::from_mode(mode)).unwrap();
+    };
+    mode("", 0o755);
+    let mut news = News::new();
+    let mut places = Vec::new();
+    for key in ["1", "2", "3"] {
+        let naming = Naming {
+            bucket: "bucket".into(),
+            key: key.into(),
+            ..Naming::default()
+        };
+        let id = spool.add(&mut key.as_bytes(), naming).unwrap().id;
+        mode(&id.to_string(), 0o644);
+        let found = news.look(&spool).unwrap();
+        places.push((found[0].sequence, id));
+    }
+    let locked = places[0].1.to_string();
+    mode(&locked, 0);
+    shared.lock().backlog = places.iter().rev().copied().collect();
+    as_nobody(|| feed(shared));
+    {
+        let state = shared.lock();
+        assert!(!state.schedule.knows(places[0]));
+        assert!(places[1..].iter().all(|place| state.schedule.knows(*place)));
+        let error = state.last_error.as_ref().unwrap();
+        assert!(error.what.contains(&locked), "{error:?}");
+    }
+    mode(&locked, 0o644);
+    as_nobody(|| look_at_spool(shared, &mut news));
+    assert_eq!(shared.lock().schedule.oldest(), Some(places[0]));
+}
