@@ -15,7 +15,7 @@ use keystead::host::section::SectionSetting as _;
 use keystead::host::serve_config::ServeSetting;
 
 /// Commands that are run elsewhere: they build, install, or run this very test.
-const ELSEWHERE: [(&str, &str); 11] = [
+const ELSEWHERE: [(&str, &str); 15] = [
     ("scripts/demo", ".ci/run"),
     ("scripts/test", ".ci/run"),
     (".ci/run", ".ci/run"),
@@ -26,7 +26,11 @@ const ELSEWHERE: [(&str, &str); 11] = [
         "cargo run -p hsm-tests --example",
         "tests/clients/library.rs",
     ),
+    ("scripts/deb", ".ci/run"),
+    ("apt-get install", "scripts/test-deb"),
+    ("chown keystead", "scripts/test-deb"),
     ("install -D", "hsm-tests/tests/service"),
+    ("install -d", "by hand"),
     ("systemctl", "hsm-tests/tests/service"),
     ("systemd-ask-password", "by hand"),
     ("systemd-sysusers", "hsm-tests/tests/service"),
@@ -286,6 +290,7 @@ documents! {
     design "docs/DESIGN.md"
     errors "docs/errors.md"
     exec "docs/exec.md"
+    hub "docs/hub.md"
     isolation "docs/isolation.md"
     library "docs/library.md"
     pkcs11 "docs/pkcs11.md"
@@ -300,6 +305,7 @@ documents! {
     tpm "docs/tpm.md"
     update "docs/update.md"
     watch_ "docs/watch.md"
+    yocto "docs/yocto.md"
 }
 
 const ATTESTATION: &str = "docs/attestation.md";

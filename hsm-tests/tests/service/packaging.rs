@@ -10,6 +10,12 @@ fn packaging() -> PathBuf {
     program::root().join("packaging/systemd")
 }
 
+/// A file of the Debian package.
+fn debian(name: &str) -> String {
+    let file = program::root().join("packaging/debian").join(name);
+    fs::read_to_string(file).unwrap()
+}
+
 /// A folder with our units, whose programs are where those under test are.
 fn units() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -99,8 +105,8 @@ fn users_and_folders_are_made() {
     let root_option = format!("--root={}", root.path().display());
     fs::create_dir(root.path().join("etc")).unwrap();
     for (program, file) in [
-        ("systemd-sysusers", "keystead.sysusers.conf"),
-        ("systemd-tmpfiles", "keystead.tmpfiles.conf"),
+        ("systemd-sysusers", "sysusers.d/keystead.conf"),
+        ("systemd-tmpfiles", "tmpfiles.d/keystead.conf"),
     ] {
         let mut make = program::command(program);
         make.arg(&root_option);
@@ -124,5 +130,58 @@ fn users_and_folders_are_made() {
         let folder = root.path().join("var/lib/keystead/spool").join(folder);
         let mode = fs::metadata(&folder).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o2770, "{}", folder.display());
+    }
+}
+
+#[test]
+fn the_manual_page_has_every_command_and_exit_code() {
+    let page = debian("keystead.1");
+    let bold: Vec<_> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix(".B "))
+        .collect();
+    let help = run(program::command(program::keystead()).arg("--help")).success();
+    let commands = help.split("Commands:\n").nth(1).unwrap();
+    let commands = commands.lines().map_while(|line| line.strip_prefix("  "));
+    let mut known = 0;
+    for command in commands.filter_map(|line| line.split(' ').next()) {
+        // Of the profile that is packaged.
+        if ["ca", "sandbox"].contains(&command) {
+            continue;
+        }
+        known += 1;
+        let named = command.replace('-', "\\-");
+        assert!(bold.contains(&&*named), "{command}");
+    }
+    assert!(known > 10, "{help}");
+    let document = fs::read_to_string(program::root().join("docs/commands.md")).unwrap();
+    let codes = document.split("## Exit codes").nth(1).unwrap();
+    let rows = codes.lines().filter_map(|line| line.strip_prefix("| "));
+    let first = rows.filter_map(|row| row.split(" |").next());
+    let codes = first.filter(|first| first.starts_with(|c: char| c.is_ascii_digit()));
+    let codes: Vec<_> = codes.flat_map(|codes| codes.split(", ")).collect();
+    assert!(codes.len() > 8, "{codes:?}");
+    for code in codes {
+        let is_named = |line: &&str| line.split("\\fR, \\fB").any(|word| word == code);
+        assert!(bold.iter().any(is_named), "{code}");
+    }
+}
+
+#[test]
+fn the_package_has_the_version_of_the_program() {
+    let version = run(program::command(program::keystead()).arg("version")).success();
+    let changelog = debian("changelog");
+    let expected = format!("keystead ({}-1) ", version.trim());
+    assert!(changelog.starts_with(&expected), "{changelog}");
+}
+
+#[test]
+fn the_example_of_a_configuration_is_right() {
+    let file = program::root().join("packaging/debian/keystead.toml");
+    let mut check = program::command(program::keystead());
+    check.args(["config", "check", "--identity", "hub", "--config"]);
+    let said = run(check.arg(file)).success();
+    for section in ["keystead serve", "keystead push", "keystead spool"] {
+        assert!(said.contains(section), "{said}");
     }
 }

@@ -22,8 +22,8 @@ fn machine() -> (Lab, Systemd) {
     let packaging = program::root().join("packaging/systemd");
     for (from, to) in [
         (UNIT, "etc/systemd/system/keystead-spool.service"),
-        ("keystead.sysusers.conf", "etc/sysusers.d/keystead.conf"),
-        ("keystead.tmpfiles.conf", "etc/tmpfiles.d/keystead.conf"),
+        ("sysusers.d/keystead.conf", "etc/sysusers.d/keystead.conf"),
+        ("tmpfiles.d/keystead.conf", "etc/tmpfiles.d/keystead.conf"),
     ] {
         files.copy(&packaging.join(from), to);
     }

@@ -33,7 +33,7 @@ impl Machine {
         for (from, to) in [
             ("keystead.service", "etc/systemd/system/keystead.service"),
             ("keystead.socket", "etc/systemd/system/keystead.socket"),
-            ("keystead.sysusers.conf", "etc/sysusers.d/keystead.conf"),
+            ("sysusers.d/keystead.conf", "etc/sysusers.d/keystead.conf"),
         ] {
             files.copy(&packaging.join(from), to);
         }
