@@ -15,7 +15,7 @@ use keystead::host::section::SectionSetting as _;
 use keystead::host::serve_config::ServeSetting;
 
 /// Commands that are run elsewhere: they build, install, or run this very test.
-const ELSEWHERE: [(&str, &str); 15] = [
+const ELSEWHERE: [(&str, &str); 16] = [
     ("scripts/demo", ".ci/run"),
     ("scripts/test", ".ci/run"),
     (".ci/run", ".ci/run"),
@@ -26,6 +26,7 @@ const ELSEWHERE: [(&str, &str); 15] = [
         "cargo run -p hsm-tests --example",
         "tests/clients/library.rs",
     ),
+    ("scripts/cross", "by hand"),
     ("scripts/deb", ".ci/run"),
     ("apt-get install", "scripts/test-deb"),
     ("chown keystead", "scripts/test-deb"),
