@@ -20,7 +20,7 @@ use crate::core::text::Printable;
 use crate::host::config::Setting;
 
 /// What a command needs to know that opens what may be in a token or a TPM, beside the settings that name it.
-pub const SETTINGS: [Setting; 12] = [
+pub const SETTINGS: [Setting; 13] = [
     Setting::PasswordSource,
     Setting::Strict,
     Setting::Pkcs11Lib,
@@ -32,6 +32,7 @@ pub const SETTINGS: [Setting; 12] = [
     Setting::ParentAuthSource,
     Setting::OwnerAuthSource,
     Setting::TpmPlainAuth,
+    Setting::TpmTransport,
     Setting::StateDir,
 ];
 

@@ -9,4 +9,6 @@ pub mod s3;
 pub mod sigv4;
 pub mod text;
 pub mod time;
+#[cfg(feature = "tpm-protocol")]
+pub mod tpm;
 pub mod x509;

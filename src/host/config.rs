@@ -48,6 +48,8 @@ pub enum Setting {
     OwnerAuthSource,
     /// Whether auth values go to the TPM in clear.
     TpmPlainAuth,
+    /// Whether a TPM's keys are used through libtss2.
+    TpmTransport,
     /// The trust anchor.
     TrustAnchorArn,
     /// The profile.
@@ -102,7 +104,7 @@ pub enum Setting {
 
 impl Setting {
     /// All of them, in the order in which people read them.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::Certificate,
         Self::Key,
         Self::Intermediates,
@@ -119,6 +121,7 @@ impl Setting {
         Self::ParentAuthSource,
         Self::OwnerAuthSource,
         Self::TpmPlainAuth,
+        Self::TpmTransport,
         Self::TrustAnchorArn,
         Self::ProfileArn,
         Self::RoleArn,
@@ -165,6 +168,7 @@ impl Setting {
             Self::ParentAuthSource => "parent-auth-source",
             Self::OwnerAuthSource => "owner-auth-source",
             Self::TpmPlainAuth => "tpm-plain-auth",
+            Self::TpmTransport => "tpm-transport",
             Self::TrustAnchorArn => "trust-anchor-arn",
             Self::ProfileArn => "profile-arn",
             Self::RoleArn => "role-arn",

@@ -28,8 +28,9 @@ pub use self::p11_kit::{Client, Proxy};
 pub use self::piv::{OpenSc, Ykcs11, Ykcs11InSigner};
 pub use self::softhsm::{Direct, InSigner};
 pub use self::tpm::{
-    TpmFile, TpmFileAlone, TpmFileInSigner, TpmFileInSignerAlone, TpmFileWithAuth, TpmHandle,
-    TpmHandleAlone, TpmHandleInSigner, TpmHandleThatCounts, TpmHandleWithAuth,
+    TpmFile, TpmFileAlone, TpmFileDirect, TpmFileInSigner, TpmFileInSignerAlone,
+    TpmFileThatCountsDirect, TpmFileWithAuth, TpmHandle, TpmHandleAlone, TpmHandleDirect,
+    TpmHandleInSigner, TpmHandleThatCounts, TpmHandleThatCountsDirect, TpmHandleWithAuth,
 };
 use crate::alone::{Surroundings, alone_as, my_part};
 

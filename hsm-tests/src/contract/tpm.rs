@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use keystead::backend::BoxedSigner;
 use keystead::backend::isolated::{Environment, IsolatedTpm, Starter};
 use keystead::backend::tpm::{
-    Access, Destination, Device, Done, GenerateKey, KeyAlgorithm, KeyPlace, Local, OpenKey, Parent,
-    Task, TpmError,
+    Access, Destination, Device, Direct, Done, GenerateKey, KeyAlgorithm, KeyPlace, Local, OpenKey,
+    OpenedKey, Operator, Parent, Task, TpmError,
 };
 use keystead::core::key::{SignError, Signer as _};
 
@@ -106,6 +106,43 @@ ways! {
     /// The same without a resource manager.
     TpmFileInSignerAlone FileInSignerAloneWay: "", "|noda", true, false, in_signer,
         [NO_AUTH, ALONE];
+    /// Keys at handles that anyone may use, without libtss2.
+    TpmHandleDirect HandleDirectWay: "", "|noda", false, false, UsesDirectly::new, [NO_AUTH, ALONE];
+    /// The same with an auth value, where wrong ones count towards lockout.
+    TpmHandleThatCountsDirect HandleThatCountsDirectWay: AUTH, "", false, false, UsesDirectly::new, [ALONE];
+    /// Keys in files with an auth value, without libtss2.
+    TpmFileDirect FileDirectWay: AUTH, "|noda", true, false, UsesDirectly::new, [NO_DA, ALONE];
+    /// The same where wrong ones count towards lockout.
+    TpmFileThatCountsDirect FileThatCountsDirectWay: AUTH, "", true, false, UsesDirectly::new, [ALONE];
+}
+
+/// Uses keys without libtss2, which makes them.
+struct UsesDirectly {
+    uses: Direct,
+    makes: Local,
+}
+
+impl UsesDirectly {
+    fn new(access: Access) -> Self {
+        Self {
+            uses: Direct::new(access.clone()),
+            makes: Local::new(access),
+        }
+    }
+}
+
+impl Device for UsesDirectly {
+    fn open(
+        &mut self,
+        request: &OpenKey,
+        operator: Box<dyn Operator>,
+    ) -> Result<OpenedKey, TpmError> {
+        self.uses.open(request, operator)
+    }
+
+    fn perform(&mut self, task: &Task, operator: &mut dyn Operator) -> Result<Done, TpmError> {
+        self.makes.perform(task, operator)
+    }
 }
 
 fn in_signer(access: Access) -> IsolatedTpm {
@@ -265,6 +302,10 @@ impl<W: Way> Bench for Tpm<W> {
             let wrong = format!("sign -Q -c {key} -p 98765432 -g sha256 -o signature guess");
             if tpm.try_tool(&wrong).failure().contains("0x921") {
                 return Ok(());
+            }
+            if !W::IS_MANAGED {
+                // It leaves the key there, where there is room for three.
+                tpm.tool("flushcontext -t");
             }
         }
         Err(NO_DA.1.to_owned())

@@ -4,7 +4,7 @@ use std::fs;
 use std::thread;
 
 use hsm_tests::Swtpm;
-use keystead::backend::tpm::{Access, Device as _, Local, Operator};
+use keystead::backend::tpm::{Access, Device as _, Operator};
 use keystead::core::key::{Scheme, SignError};
 
 use crate::operator::Values;
@@ -24,7 +24,7 @@ fn tpm(more: &str) -> Swtpm {
 }
 
 fn sign_by(access: &Access, operator: impl Operator + 'static) -> Result<(), SignError> {
-    let mut device = Local::new(access.clone());
+    let mut device = crate::device(access.clone());
     let mut opened = device.open(&request(), Box::new(operator)).unwrap();
     sign(&mut opened.signer, Scheme::EcdsaSha256).map(drop)
 }

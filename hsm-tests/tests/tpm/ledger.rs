@@ -78,13 +78,14 @@ fn sign_for_ever(folder: &Path, which: &str) {
 fn killed_after(which: &str, lines: usize) {
     let mut child = signing(which);
     let output = BufReader::new(child.stdout.take().unwrap());
-    let said = output
+    let mut said = output
         .lines()
         .map_while(Result::ok)
-        .filter(|line| line == "open" || line == "signed")
-        .take(lines);
-    assert_eq!(said.count(), lines);
+        .filter(|line| line == "open" || line == "signed");
+    assert_eq!(said.by_ref().take(lines).count(), lines);
+    // Its output is not closed before: it would end by itself then, and in order.
     child.kill().unwrap();
+    drop(said);
     child.wait().unwrap();
 }
 

@@ -24,3 +24,13 @@ mod signer;
 mod status;
 mod support;
 mod tls;
+
+use keystead::backend::tpm::{Access, Local};
+
+/// Whether it is the one without libtss2.
+const IS_DIRECT: bool = false;
+
+/// The way to the TPM that these tests are about, where they share their code with those of the other.
+fn device(access: Access) -> Local {
+    Local::new(access)
+}

@@ -1,10 +1,10 @@
-//! Keys in swtpm, and keystead before them, in this process.
+//! Keys in swtpm, and keystead before them, in this process: in the way that the test program is about.
 
 use hsm_tests::Swtpm;
 use hsm_tests::operator::StoredAuth;
 use keystead::backend::BoxedSigner;
 use keystead::backend::signature::verify;
-use keystead::backend::tpm::{Device as _, KeyPlace, Local, OpenKey, OpenedKey, TpmError};
+use keystead::backend::tpm::{Device as _, KeyPlace, OpenKey, OpenedKey, TpmError};
 use keystead::core::key::{SignError, Signer as _};
 
 /// Where the tests' keys are.
@@ -52,7 +52,7 @@ pub fn try_open(tpm: &Swtpm, key: &KeyPlace, auth: &str) -> Result<OpenedKey, Tp
         certificates: Vec::new(),
         salt: None,
     };
-    Local::new(tpm.access()).open(&request, Box::new(StoredAuth::new(auth)))
+    crate::device(tpm.access()).open(&request, Box::new(StoredAuth::new(auth)))
 }
 
 /// Opens the key at [`HANDLE`] with its auth value.

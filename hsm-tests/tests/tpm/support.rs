@@ -5,8 +5,8 @@ use keystead::backend::BoxedSigner;
 use keystead::backend::secret::{Secret, SecretError};
 use keystead::backend::signature::verify;
 use keystead::backend::tpm::{
-    Access, AuthRequest, Device as _, KeyPlace, Local, Object, OpenKey, OpenedKey, Operator,
-    SaltKey, TpmError,
+    Access, AuthRequest, Device as _, KeyPlace, Object, OpenKey, OpenedKey, Operator, SaltKey,
+    TpmError,
 };
 use keystead::core::key::{Scheme, SignError, Signer as _};
 
@@ -55,7 +55,7 @@ pub fn open(
     request: &OpenKey,
     auth: Option<&'static str>,
 ) -> Result<OpenedKey, TpmError> {
-    Local::new(access.clone()).open(request, Box::new(Stored(auth)))
+    crate::device(access.clone()).open(request, Box::new(Stored(auth)))
 }
 
 /// Signs, and says what of.

@@ -66,6 +66,14 @@ impl ResponseCode {
             .map_or("", |(_, name)| name)
     }
 
+    /// Whether the TPM has no place for what was to be loaded.
+    pub const fn is_full(self) -> bool {
+        matches!(
+            self.bare(),
+            OBJECT_MEMORY | SESSION_MEMORY | OBJECT_HANDLES | SESSION_HANDLES
+        )
+    }
+
     /// Whether the same command is going to be taken in a moment (section 6.6.3, warnings).
     pub fn is_passing(self) -> bool {
         matches!(self.bare(), YIELDED | TESTING | RETRY | NV_RATE)

@@ -33,6 +33,19 @@ pub struct Access {
     pub timeout: Duration,
 }
 
+impl Access {
+    /// Whether a resource manager is behind the TCTI, so that what is left in the TPM is cleared away by it: the
+    /// kernel's is behind `/dev/tpmrm0`, which is what libtss2 takes first where it is to find a device itself.
+    pub fn has_resource_manager(&self) -> bool {
+        let (kind, configuration) = self.tcti.split_once(':').unwrap_or((&self.tcti, ""));
+        match kind {
+            "tabrmd" => true,
+            "device" => configuration.is_empty() || configuration.contains("tpmrm"),
+            _ => false,
+        }
+    }
+}
+
 /// A TPM.
 pub trait Device {
     /// Opens a key to sign with.
@@ -354,4 +367,30 @@ pub struct Lockout {
     pub lockout_recovery: Duration,
     /// Whether the lockout hierarchy has a password.
     pub has_auth: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resource_managers_are_known_by_the_way_to_them() {
+        for (tcti, has) in [
+            ("device:/dev/tpmrm0", true),
+            ("device", true),
+            ("tabrmd", true),
+            ("tabrmd:bus_type=session", true),
+            ("device:/dev/tpm0", false),
+            ("swtpm:host=127.0.0.1,port=2321", false),
+            ("mssim", false),
+        ] {
+            let access = Access {
+                tcti: tcti.into(),
+                state: None,
+                plain_auth: false,
+                timeout: Duration::ZERO,
+            };
+            assert_eq!(access.has_resource_manager(), has, "{tcti}");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use std::vec::Vec;
 
 use crate::backend::secret::{Environment, SecretSource};
 #[cfg(feature = "tpm-direct")]
-use crate::backend::tpm::KeyName;
+use crate::backend::tpm::{Direct, KeyName};
 use crate::cli::context::Context;
 use crate::cli::error::CliError;
 use crate::cli::identity_plan::IdentityPlan;
@@ -133,7 +133,7 @@ impl Footprint {
 
     fn add_identity(&mut self, plan: &IdentityPlan, environment: &dyn Environment) {
         for place in [&plan.certificate, &plan.key].into_iter().flatten() {
-            self.add_place(place, environment);
+            self.add_place(plan, place, environment);
         }
         if let Some(file) = &plan.intermediates {
             self.needs.read_file(file);
@@ -160,7 +160,7 @@ impl Footprint {
         not(any(feature = "pkcs11", feature = "tpm-direct")),
         expect(unused_variables, reason = "the secrets of files are elsewhere")
     )]
-    fn add_place(&mut self, place: &Place, environment: &dyn Environment) {
+    fn add_place(&mut self, plan: &IdentityPlan, place: &Place, environment: &dyn Environment) {
         match place {
             Place::File(file) => self.needs.read_file(file),
             #[cfg(feature = "pkcs11")]
@@ -170,13 +170,27 @@ impl Footprint {
             }
             #[cfg(feature = "tpm-direct")]
             Place::Tpm(place) => {
-                self.has_device = true;
+                match plan.tpm.direct_tcti(Some(place), environment) {
+                    Some(tcti) => self.add_tpm(&tcti, plan.tpm.state.as_deref()),
+                    None => self.has_device = true,
+                }
                 if let KeyName::File(file) = &place.key {
                     self.needs.read_file(file);
                 }
                 self.add_secret(place.auth.as_ref(), environment);
                 self.add_secret(place.parent_auth.as_ref(), environment);
             }
+        }
+    }
+
+    /// Adds what using a key takes without `keystead-signer`.
+    #[cfg(feature = "tpm-direct")]
+    fn add_tpm(&mut self, tcti: &str, state: Option<&Path>) {
+        let (device, port) = Direct::needs(tcti);
+        self.needs.devices.extend(device);
+        self.needs.connect.extend(port);
+        if let Some(state) = state {
+            self.write(state);
         }
     }
 

@@ -121,6 +121,12 @@ pub fn describe(setting: Setting) -> Description {
             TPM,
             "Send auth values to the TPM in clear, where others may listen: faster on slow TPMs",
         ),
+        Setting::TpmTransport => flag(
+            TPM,
+            "TRANSPORT",
+            "How a TPM's keys are used: direct (in its own protocol), tss (through keystead-signer and libtss2), or \
+             auto, direct where that does [default: auto]",
+        ),
         Setting::TrustAnchorArn => flag(AWS, "ARN", "Trust anchor that the certificate chains to"),
         Setting::ProfileArn => flag(AWS, "ARN", "Profile that lists the role"),
         Setting::RoleArn => flag(AWS, "ARN", "Role to assume"),

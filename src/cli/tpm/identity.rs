@@ -82,7 +82,7 @@ fn open_key(
     let operator = plan.tpm.operator(Some(key));
     let opened = plan
         .tpm
-        .device(Some(key), context)?
+        .key_device(Some(key), context)?
         .open(&request, Box::new(operator))
         .map_err(|failed| error(&failed))?;
     for warning in &opened.warnings {

@@ -10,8 +10,10 @@ pub mod place;
 pub mod refusal;
 mod report;
 mod tcti;
+mod transport;
 
 use operator::{Auths, ConsoleOperator, Failure};
+use transport::Transport;
 
 use core::time::Duration;
 use std::boxed::Box;
@@ -27,7 +29,7 @@ use super::signer_process;
 use super::sources::Sources;
 use crate::backend::isolated::{self, IsolatedTpm};
 use crate::backend::secret::{Environment, SecretSource};
-use crate::backend::tpm::{Access, Device, TpmError};
+use crate::backend::tpm::{Access, Device, Direct, Preferred, TpmError};
 use crate::host::config::Setting;
 
 /// How TPMs are reached, and where auth values come from.
@@ -39,6 +41,8 @@ pub struct TpmPlan {
     pub state: Option<PathBuf>,
     /// Whether auth values go to the TPM in clear.
     pub plain_auth: bool,
+    /// Who speaks to it to use a key.
+    transport: Transport,
     /// How long one command may take.
     pub timeout: Duration,
     /// The sources of auth values, where a URI names none.
@@ -61,6 +65,9 @@ impl TpmPlan {
             tcti: sources.text(Setting::Tcti)?,
             state: plan::state_dir(sources, context.environment),
             plain_auth: sources.switch(Setting::TpmPlainAuth)?,
+            transport: sources
+                .parsed(Setting::TpmTransport, str::parse)?
+                .unwrap_or_default(),
             timeout: plan::device_timeout(sources)?,
             failure: Failure::default(),
             auths: Auths {
@@ -96,17 +103,69 @@ impl TpmPlan {
         place: Option<&TpmPlace>,
         context: &Context<'_>,
     ) -> Result<Box<dyn Device>, CliError> {
-        let access = Access {
-            tcti: self.tcti(place, context.environment)?,
+        let access = self.access(place, context.environment)?;
+        Ok(Box::new(self.isolated(place, access, context)?))
+    }
+
+    /// The same for a key that is used, and nothing else.
+    ///
+    /// # Errors
+    /// As [`device`](Self::device).
+    pub fn key_device(
+        &self,
+        place: Option<&TpmPlace>,
+        context: &Context<'_>,
+    ) -> Result<Box<dyn Device>, CliError> {
+        let access = self.access(place, context.environment)?;
+        let direct = Direct::new(access.clone());
+        Ok(match self.transport {
+            Transport::Direct => Box::new(direct),
+            Transport::Auto if Direct::reaches(&access.tcti) => {
+                let other = self.isolated(place, access, context)?;
+                Box::new(Preferred::new(direct, other))
+            }
+            Transport::Auto | Transport::Tss => Box::new(self.isolated(place, access, context)?),
+        })
+    }
+
+    /// Through which TCTI a key is used in this process; `None` if it is `keystead-signer` that uses it.
+    pub fn direct_tcti(
+        &self,
+        place: Option<&TpmPlace>,
+        environment: &dyn Environment,
+    ) -> Option<String> {
+        let tcti = self.tcti(place, environment).ok()?;
+        match self.transport {
+            Transport::Direct => Some(tcti),
+            Transport::Auto => Direct::reaches(&tcti).then_some(tcti),
+            Transport::Tss => None,
+        }
+    }
+
+    fn access(
+        &self,
+        place: Option<&TpmPlace>,
+        environment: &dyn Environment,
+    ) -> Result<Access, CliError> {
+        Ok(Access {
+            tcti: self.tcti(place, environment)?,
             state: self.state.clone(),
             plain_auth: self.plain_auth,
             timeout: self.timeout,
-        };
+        })
+    }
+
+    fn isolated(
+        &self,
+        place: Option<&TpmPlace>,
+        access: Access,
+        context: &Context<'_>,
+    ) -> Result<IsolatedTpm, CliError> {
         let starter = signer_process::starter(isolated::Environment {
             without: self.secret_variables(place),
             quiet: context.environment.var("TSS2_LOG").is_none(),
         })?;
-        Ok(Box::new(IsolatedTpm::new(starter, access)))
+        Ok(IsolatedTpm::new(starter, access))
     }
 
     /// The sources of a key's auth values: what its URI says, else what the plan says.

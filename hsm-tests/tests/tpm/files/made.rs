@@ -64,8 +64,14 @@ fn sessions_are_salted_to_a_parent_of_any_template() {
         tpm.tool("flushcontext -t");
         make(&tpm, Parent::Handle(0x8100_0002), stored, &[]);
         let (signed, commands) = tpm.commands_of(|| open_and_sign(&tpm, Path::new(FILE), stored));
-        signed.unwrap();
         tpm.assert_nothing_left();
+        if crate::IS_DIRECT {
+            let error = signed.unwrap_err().to_string();
+            assert!(error.contains("by libtss2 alone"), "{error}");
+            tpm.tool("evictcontrol -Q -C o -c 0x81000002");
+            continue;
+        }
+        signed.unwrap();
         // It is made anew to be sure of it.
         assert!(
             commands.iter().any(|command| command == "CreatePrimary"),

@@ -15,7 +15,7 @@ use hsm_tests::Swtpm;
 use hsm_tests::program::{command, run};
 use keystead::backend::secret::{Secret, SecretError};
 use keystead::backend::tpm::{
-    AuthRequest, Device as _, KeyPlace, Local, Object, OpenKey, Operator, TpmError,
+    AuthRequest, Device as _, KeyPlace, Object, OpenKey, Operator, TpmError,
 };
 use keystead::core::key::{KeyKind, Scheme, Signer as _};
 
@@ -73,7 +73,7 @@ fn open_with(tpm: &Swtpm, file: &Path, operator: impl Operator + 'static) -> Res
         certificates: Vec::new(),
         salt: None,
     };
-    let mut opened = Local::new(tpm.access()).open(&request, Box::new(operator))?;
+    let mut opened = crate::device(tpm.access()).open(&request, Box::new(operator))?;
     let scheme = match opened.signer.key() {
         KeyKind::Rsa { .. } => Scheme::RsaPkcs1Sha256,
         _ => Scheme::EcdsaSha256,

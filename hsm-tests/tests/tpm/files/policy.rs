@@ -108,7 +108,11 @@ fn policies_have_the_hash_of_the_keys_name() {
     let values = std::fs::read(tpm.folder().join("values")).unwrap();
     let digest = sha2::Sha384::digest(values).to_vec();
     let policy = [(PCR, [&*selection, &digest].concat()), (AUTH_VALUE, vec![])];
-    sign_by(&tpm, &policy, KEY_PIN).unwrap();
+    let signed = sign_by(&tpm, &policy, KEY_PIN);
+    match crate::IS_DIRECT {
+        true => assert!(signed.unwrap_err().to_string().contains("takes libtss2")),
+        false => signed.unwrap(),
+    }
 }
 
 #[test]

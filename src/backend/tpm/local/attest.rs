@@ -24,20 +24,20 @@ use tss_esapi::structures::{
 use tss_esapi::traits::Marshall;
 use tss_esapi::{Error, WrapperErrorKind};
 
-use super::auth::{Subject, authorise};
 use super::connection::Connection;
 use super::ek::{self, LoadedEk, with_ek};
 use super::hierarchy::Hierarchy;
 use super::key::LoadedKey;
-use super::ledger::What;
 use super::{public, session};
 use crate::backend::attestation::{Answer, Challenge, Request, nonce};
 use crate::backend::secret::Secret;
 use crate::backend::tpm::attest::{AttestAnswer, AttestRequest};
+use crate::backend::tpm::auth::{Subject, authorise};
 use crate::backend::tpm::code;
 use crate::backend::tpm::device::{KeyPlace, Object, OpenKey, Operator};
 use crate::backend::tpm::endorsement::EkTemplate;
 use crate::backend::tpm::error::TpmError;
+use crate::backend::tpm::ledger::What;
 
 const AK: &str = "the attestation key";
 const CHALLENGE: &str = "the challenge";
@@ -135,7 +135,7 @@ fn with_ak<T>(
     something: impl FnOnce(&mut Connection, &mut dyn Operator, &Ak) -> Result<T, TpmError>,
 ) -> Result<T, TpmError> {
     let template = ak_template().map_err(|error| unsupported(AK, &error))?;
-    let made = connection.record(What::template(&template), |connection| {
+    let made = connection.record(What::template(&public::bytes(&template)), |connection| {
         Hierarchy::endorsement().run(connection, operator, AK, "TPM2_CreatePrimary", |context| {
             let template = template.clone();
             context.create_primary(Seed::Endorsement, template, None, None, None, None)

@@ -14,11 +14,12 @@ use tss_esapi::structures::CreatePrimaryKeyResult;
 use tss_esapi::tcti_ldr::TctiNameConf;
 use tss_esapi::{Context, Error, WrapperErrorKind};
 
-use super::ledger::{Ledger, What};
-use super::leftovers;
+use crate::backend::tpm::auth::Reached;
 use crate::backend::tpm::code::{self, ResponseCode};
 use crate::backend::tpm::device::Access;
 use crate::backend::tpm::error::{CallError, TpmError};
+use crate::backend::tpm::ledger::{Ledger, What};
+use crate::backend::tpm::leftovers::{self, Tidied as _};
 
 /// How long to wait before a command is sent once more that the TPM put off. libtss2 has sent it several
 /// times by then, without a pause.
@@ -82,7 +83,7 @@ impl Connection {
         let context = Context::new(tcti).map_err(|error| unreachable(reason(error)))?;
         let mut connection = Self {
             context,
-            ledger: (!has_resource_manager(&access.tcti)).then(|| Ledger::new(access)),
+            ledger: (!access.has_resource_manager()).then(|| Ledger::new(access)),
             access: access.clone(),
             is_clearing: false,
         };
@@ -91,14 +92,9 @@ impl Connection {
         Ok(connection)
     }
 
-    /// How it was reached.
-    pub fn access(&self) -> &Access {
-        &self.access
-    }
-
     /// Whether a resource manager is behind it, so that what is left in the TPM is cleared away by it.
     pub fn has_resource_manager(&self) -> bool {
-        has_resource_manager(&self.access.tcti)
+        self.access.has_resource_manager()
     }
 
     /// Runs a command: `what` is it about, `call` is its name in the specification. It is sent again
@@ -126,7 +122,7 @@ impl Connection {
                 && let Some(pause) = pauses.next()
             {
                 thread::sleep(pause);
-            } else if is_full(code) && core::mem::take(&mut may_make_room) {
+            } else if code.is_full() && core::mem::take(&mut may_make_room) {
                 if !self.flush_leftovers()? {
                     return Err(failed(what, call, code));
                 }
@@ -165,7 +161,7 @@ impl Connection {
     }
 
     /// What this connection has in the TPM.
-    pub fn ledger(&self) -> Option<&Ledger> {
+    pub fn own_ledger(&self) -> Option<&Ledger> {
         self.ledger.as_ref()
     }
 
@@ -187,7 +183,7 @@ impl Connection {
             };
             // Not for that command, too.
             set(self, None);
-            let clock = leftovers::clock(self);
+            let clock = self.clock();
             set(self, clock.map(|clock| clock.epoch));
         }
     }
@@ -233,30 +229,18 @@ fn session_handle(context: &mut Context, session: ObjectHandle) -> Option<u32> {
     Some(u32::from_be_bytes(name.value().try_into().ok()?))
 }
 
+impl Reached for Connection {
+    fn access(&self) -> &Access {
+        &self.access
+    }
+}
+
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
             .field("access", &self.access)
             .finish_non_exhaustive()
     }
-}
-
-/// Whether a resource manager is behind a TCTI: the kernel's is behind `/dev/tpmrm0`, which is what
-/// libtss2 takes first where it is to find a device itself.
-pub fn has_resource_manager(tcti: &str) -> bool {
-    let (kind, configuration) = tcti.split_once(':').unwrap_or((tcti, ""));
-    match kind {
-        "tabrmd" => true,
-        "device" => configuration.is_empty() || configuration.contains("tpmrm"),
-        _ => false,
-    }
-}
-
-fn is_full(code: ResponseCode) -> bool {
-    matches!(
-        code.bare(),
-        code::OBJECT_MEMORY | code::SESSION_MEMORY | code::OBJECT_HANDLES | code::SESSION_HANDLES
-    )
 }
 
 fn failed(what: impl fmt::Display, call: &'static str, code: ResponseCode) -> TpmError {
@@ -284,25 +268,5 @@ fn reason(error: Error) -> String {
     match error {
         Error::WrapperError(kind) => kind.to_string(),
         error => format!("libtss2 says {}", code(error)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn resource_managers_are_known_by_the_way_to_them() {
-        for (tcti, has) in [
-            ("device:/dev/tpmrm0", true),
-            ("device", true),
-            ("tabrmd", true),
-            ("tabrmd:bus_type=session", true),
-            ("device:/dev/tpm0", false),
-            ("swtpm:host=127.0.0.1,port=2321", false),
-            ("mssim", false),
-        ] {
-            assert_eq!(has_resource_manager(tcti), has, "{tcti}");
-        }
     }
 }

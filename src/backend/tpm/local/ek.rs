@@ -19,12 +19,12 @@ use tss_esapi::traits::Marshall as _;
 
 use super::connection::Connection;
 use super::hierarchy::Hierarchy;
-use super::ledger::What;
 use super::persistent::Persistent;
 use super::{capability, nv, public};
 use crate::backend::tpm::device::Operator;
 use crate::backend::tpm::endorsement::{EkTemplate, EndorsementKey};
 use crate::backend::tpm::error::TpmError;
+use crate::backend::tpm::ledger::What;
 use crate::core::x509::{Certificate, PublicKeyInfo};
 
 /// Where endorsement keys are put for good (TCG Registry of Reserved TPM 2.0 Handles, section 2.3.2).
@@ -227,7 +227,7 @@ fn make(
         what: format!("{what}: {error}"),
         remedy: "".into(),
     })?;
-    let made = connection.record(What::template(&public), |connection| {
+    let made = connection.record(What::template(&public::bytes(&public)), |connection| {
         Hierarchy::endorsement().run(
             connection,
             operator,

@@ -18,19 +18,20 @@ use tss_esapi::{Error, WrapperErrorKind};
 
 use super::connection::Connection;
 use super::hierarchy::Hierarchy;
-use super::ledger::What;
 use super::new_key;
 use super::parent::Parent;
 use super::persistent::Persistent;
 use super::{capability, public, salt};
 use crate::backend::algorithm::Hash;
 use crate::backend::secret::{Secret, SecretError};
+use crate::backend::tpm::auth::Reached as _;
 use crate::backend::tpm::code;
 use crate::backend::tpm::device::{
     AuthRequest, Destination, GenerateKey, GeneratedKey, Object, Operator, Parent as ParentPlace,
 };
 use crate::backend::tpm::error::{AuthProblem, TpmError};
 use crate::backend::tpm::key_file::{self, KeyFile, Kind, ParentKey, PolicyCommand, Template};
+use crate::backend::tpm::ledger::What;
 use crate::backend::tpm::uri::SaltKey;
 
 /// Where the storage root key is, if someone has put it somewhere (TCG TPM v2.0 Provisioning Guidance,
@@ -293,7 +294,7 @@ impl New<'_> {
         let generated = self.generated(None)?;
         let at = PersistentTpmHandle::new(handle).map_err(|_| TpmError::NoKey { handle })?;
         let (public, private) = (&self.made.out_public, &self.made.out_private);
-        let loaded = connection.record(What::area(public), |connection| {
+        let loaded = connection.record(What::area(&public::bytes(public)), |connection| {
             parent.run(connection, operator, "TPM2_Load", |context, parent| {
                 context.load(parent, private.clone(), public.clone())
             })

@@ -11,14 +11,14 @@ use tss_esapi::interface_types::session_handles::AuthSession;
 use tss_esapi::structures::{Auth, Public, SymmetricDefinition};
 use tss_esapi::{Context, Error, WrapperErrorKind};
 
-use super::auth::{Subject, authorise};
 use super::connection::Connection;
-use super::ledger::What;
 use super::public;
 use crate::backend::secret::Secret;
+use crate::backend::tpm::auth::{Reached as _, Subject, authorise};
 use crate::backend::tpm::device::{Object, Operator};
 use crate::backend::tpm::error::TpmError;
 use crate::backend::tpm::key_file;
+use crate::backend::tpm::ledger::What;
 
 /// A hierarchy, whose password is asked for when it is first needed.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Hierarchy {
     ) -> Result<KeyHandle, TpmError> {
         let hierarchy = resource_handles::Hierarchy::try_from(self.handle)
             .unwrap_or(resource_handles::Hierarchy::Null);
-        connection.record(What::template(template), |connection| {
+        connection.record(What::template(&public::bytes(template)), |connection| {
             self.run(
                 connection,
                 operator,

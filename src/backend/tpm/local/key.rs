@@ -8,13 +8,13 @@ use tss_esapi::handles::{KeyHandle, PersistentTpmHandle, TpmHandle};
 use tss_esapi::structures::Public;
 
 use super::connection::Connection;
-use super::scheme::Allowed;
 use super::session::Session;
-use super::{load, public, template};
+use super::{load, public, scheme, template};
 use crate::backend::tpm::code;
 use crate::backend::tpm::device::{KeyPlace, OpenKey, Operator};
 use crate::backend::tpm::error::TpmError;
 use crate::backend::tpm::key_file::PolicyStep;
+use crate::backend::tpm::scheme::Allowed;
 use crate::backend::tpm::uri::SaltKey;
 use crate::core::key::KeyKind;
 use crate::core::x509;
@@ -97,7 +97,7 @@ impl LoadedKey {
         let public_key = public::public_key(&public).map_err(unfit)?;
         let kind = x509::key_kind(&public_key)
             .ok_or_else(|| unfit("it is of a kind that is of no use here".into()))?;
-        let allowed = Allowed::of(&public);
+        let allowed = scheme::allowed(&public);
         allowed.serves(kind).map_err(unfit)?;
         Ok(Self {
             handle,

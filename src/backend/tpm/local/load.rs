@@ -2,7 +2,6 @@
 
 use std::borrow::ToOwned as _;
 use std::format;
-use std::string::String;
 use std::vec::Vec;
 
 use tss_esapi::handles::KeyHandle;
@@ -12,18 +11,17 @@ use tss_esapi::traits::UnMarshall as _;
 
 use super::connection::Connection;
 use super::hierarchy::Hierarchy;
-use super::ledger::What;
 use super::parent::Parent;
 use super::session::Session;
-use super::{import, policy, primary, public};
-use crate::backend::tpm::code;
+use super::{import, policy, public};
+use crate::backend::tpm::auth::Reached as _;
 use crate::backend::tpm::device::Operator;
 use crate::backend::tpm::error::TpmError;
 use crate::backend::tpm::key_file::{KeyFile, Kind, ParentKey, PolicyStep};
+use crate::backend::tpm::ledger::What;
+use crate::backend::tpm::loading;
+use crate::backend::tpm::primary;
 use crate::backend::tpm::uri::SaltKey;
-
-const ITS_TPM: &str = "a key file serves only with the TPM that it was made by or for, and while its owner hierarchy was \
-                       not cleared";
 
 /// A key from a file, in the TPM.
 #[derive(Debug)]
@@ -59,7 +57,7 @@ pub fn load(
     let file = KeyFile::read(contents).map_err(|error| error.of(called))?;
     let damaged = |field: &str| {
         let reason = format!("{field}: it is none that a TPM takes");
-        wrong(called, reason, "")
+        loading::wrong(called, reason, "")
     };
     let public = Public::unmarshall(&file.public).map_err(|_| damaged("pubkey"))?;
     let private = Private::try_from(&*file.private).map_err(|_| damaged("privkey"))?;
@@ -68,7 +66,7 @@ pub fn load(
         reason,
         remedy: "`keystead key generate tpm:…` makes a key that signs".to_owned(),
     })?;
-    let policy = steps(&file, &public, called)?;
+    let policy = loading::steps(&file, public.object_attributes().user_with_auth(), called)?;
     if !policy.is_empty() {
         policy::check(connection, called, &public, &policy)?;
     }
@@ -79,14 +77,14 @@ pub fn load(
         called,
         operator,
         |connection, parent, operator| {
-            check_name(&file, parent, called)?;
+            loading::check_name(&file, &parent.name, called)?;
             let private = match &file.kind {
                 Kind::Loadable => private.clone(),
                 Kind::Importable { secret } => import::import(
                     connection, parent, operator, called, &public, &private, secret,
                 )?,
             };
-            let key = connection.record(What::area(&public), |connection| {
+            let key = connection.record(What::area(&public::bytes(&public)), |connection| {
                 parent.run(connection, operator, "TPM2_Load", |context, parent| {
                     context.load(parent, private.clone(), public.clone())
                 })
@@ -103,13 +101,13 @@ pub fn load(
     let (handle, session) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {
-            let fitting = match is_of_another_parent(&error) {
+            let fitting = match loading::is_of_another_parent(&error) {
                 true => {
                     fitting_parent(connection, operator, file.parent, called, &private, &public)
                 }
                 false => None,
             };
-            return Err(explained(error, file.parent, called, fitting));
+            return Err(loading::explained(error, file.parent, called, fitting));
         }
     };
     let name = connection.run(called, "Esys_TR_GetName", |context| {
@@ -124,42 +122,6 @@ pub fn load(
         wants_session,
         session,
     })
-}
-
-/// The policy that has to be carried out: none for a key that its auth value alone is enough for.
-fn steps(file: &KeyFile, public: &Public, called: &str) -> Result<Vec<PolicyStep>, TpmError> {
-    if public.object_attributes().user_with_auth() {
-        return Ok(Vec::new());
-    }
-    let steps = file.policy_steps().map_err(|error| error.of(called))?;
-    if steps.is_empty() {
-        return Err(wrong(
-            called,
-            "policy: the key is used by a policy only (no userWithAuth attribute), and there is none".to_owned(),
-            "make the file with a program that writes the policy down, or the key with userWithAuth",
-        ));
-    }
-    Ok(steps)
-}
-
-/// What was recorded as the parent's name says for sure whether this is the right one.
-fn check_name(file: &KeyFile, parent: &Parent, called: &str) -> Result<(), TpmError> {
-    match &file.parent_name {
-        Some(recorded) if *recorded != parent.name => Err(wrong(
-            called,
-            format!(
-                "its parent, {}, has another name than was recorded in Parent-Name: this is another TPM, it was \
-                 cleared, or there is another key in the parent's place",
-                file.parent
-            ),
-            ITS_TPM,
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn is_of_another_parent(error: &TpmError) -> bool {
-    matches!(error, TpmError::Call { error, .. } if error.call == "TPM2_Load" && error.code.bare() == code::INTEGRITY)
 }
 
 /// What a primary key was made by that the key is loadable under: it is made by another template in other
@@ -179,12 +141,12 @@ fn fitting_parent(
     let tried = primary::template(template).called;
     let others = primary::KNOWN.iter().filter(|other| other.called != tried);
     let mut fitting = others.filter(|other| {
-        let template = other.public();
+        let template = public::of_template(other);
         let Ok(parent) = hierarchy.create_primary(connection, operator, called, &template) else {
             return false;
         };
         let loaded = connection.while_loaded(parent, |connection| {
-            let key = connection.record(What::area(public), |connection| {
+            let key = connection.record(What::area(&public::bytes(public)), |connection| {
                 connection.run(called, "TPM2_Load", |context| {
                     context.execute_with_session(Some(AuthSession::Password), |context| {
                         context.load(parent, private.clone(), public.clone())
@@ -196,69 +158,4 @@ fn fitting_parent(
         loaded.is_ok()
     });
     fitting.next().map(|template| template.called)
-}
-
-/// Says of an error what it means for the file.
-fn explained(error: TpmError, parent: ParentKey, called: &str, fitting: Option<&str>) -> TpmError {
-    let (call, code) = match &error {
-        TpmError::NoKey { handle } if *handle == parent.handle() => {
-            let reason = format!("parent: there is no key at {handle:#010x} in this TPM");
-            return wrong(called, reason, ITS_TPM);
-        }
-        TpmError::Call { error, .. } => (&*error.call, error.code.bare()),
-        _ => return error,
-    };
-    match (call, code) {
-        ("TPM2_Load", code::INTEGRITY) => match fitting {
-            Some(template) => wrong(
-                called,
-                format!(
-                    "parent: the key was not made under {parent}, as the file says, but under that by {template}"
-                ),
-                "make that key persistent (tpm2_createprimary, tpm2_evictcontrol), and the file with its handle as \
-                 parent (tpm2_encodeobject -C)",
-            ),
-            None => wrong(
-                called,
-                format!(
-                    "parent: the key was not made under {parent} of this TPM (TPM_RC_INTEGRITY)"
-                ),
-                ITS_TPM,
-            ),
-        },
-        ("TPM2_Load", code::BINDING) => wrong(
-            called,
-            "pubkey and privkey are not of the same key (TPM_RC_BINDING)".to_owned(),
-            "",
-        ),
-        ("TPM2_Load" | "TPM2_Import", code::TYPE | code::ATTRIBUTES) => wrong(
-            called,
-            format!(
-                "{parent} does not take the key: it keeps no others, or the attributes of the two do not go \
-                 together ({})",
-                code::ResponseCode(code)
-            ),
-            "a parent is a storage key (restricted, decrypt)",
-        ),
-        (
-            "TPM2_Import",
-            code::INTEGRITY | code::VALUE | code::ECC_POINT | code::SIZE | code::INSUFFICIENT,
-        ) => wrong(
-            called,
-            format!(
-                "secret: the key was not wrapped for {parent} of this TPM ({})",
-                code::ResponseCode(code)
-            ),
-            ITS_TPM,
-        ),
-        _ => error,
-    }
-}
-
-fn wrong(called: &str, reason: String, remedy: &str) -> TpmError {
-    TpmError::File {
-        name: called.to_owned(),
-        reason,
-        remedy: remedy.to_owned(),
-    }
 }

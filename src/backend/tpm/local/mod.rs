@@ -1,7 +1,6 @@
 //! A TPM, spoken to by this process through libtss2.
 
 mod attest;
-mod auth;
 mod capability;
 mod connection;
 mod ek;
@@ -9,30 +8,28 @@ mod generate;
 mod hierarchy;
 mod import;
 mod key;
-mod ledger;
-mod leftovers;
 mod load;
 mod new_key;
 mod nv;
 mod parent;
 mod persistent;
 mod policy;
-mod primary;
 mod public;
-mod recovery;
 mod salt;
 mod scheme;
 mod session;
-mod signer;
+mod signing;
 mod status;
 mod template;
+mod tidied;
 
 use std::boxed::Box;
 
 use self::connection::Connection;
-use self::signer::TpmSigner;
+use self::signing::LocalKey;
 use super::device::{Access, Device, Done, OpenKey, OpenedKey, Operator, Task};
 use super::error::TpmError;
+use super::signer::TpmSigner;
 
 /// A TPM that this process speaks to.
 #[derive(Debug)]
@@ -53,13 +50,8 @@ impl Device for Local {
         request: &OpenKey,
         operator: Box<dyn Operator>,
     ) -> Result<OpenedKey, TpmError> {
-        let (signer, warnings) = TpmSigner::open(&self.access, request.clone(), operator)?;
-        let name = signer.name().to_vec();
-        Ok(OpenedKey {
-            signer: Box::new(signer),
-            name,
-            warnings,
-        })
+        TpmSigner::<LocalKey>::open(&self.access, request.clone(), operator)
+            .map_err(|(error, _)| error)
     }
 
     fn perform(&mut self, task: &Task, operator: &mut dyn Operator) -> Result<Done, TpmError> {

@@ -1,20 +1,19 @@
 //! What keys are loaded under: the key at a persistent handle, or a hierarchy's primary key.
 
-use std::string::{String, ToString as _};
 use std::vec::Vec;
 
 use tss_esapi::handles::KeyHandle;
 use tss_esapi::{Context, Error};
 
-use super::auth::{Subject, authorise, remember_refused};
 use super::connection::Connection;
 use super::hierarchy::{Hierarchy, with_value};
-use super::{key, primary, public};
-use crate::backend::secret::{Secret, SecretError};
-use crate::backend::tpm::code;
-use crate::backend::tpm::device::{AuthRequest, Object, Operator};
-use crate::backend::tpm::error::{AuthProblem, TpmError};
+use super::{key, public};
+use crate::backend::secret::Secret;
+use crate::backend::tpm::auth::ParentAuth;
+use crate::backend::tpm::device::Operator;
+use crate::backend::tpm::error::TpmError;
 use crate::backend::tpm::key_file::ParentKey;
+use crate::backend::tpm::primary;
 
 /// A key that is in the TPM, for others to be loaded (made, imported) under.
 #[derive(Debug)]
@@ -25,10 +24,7 @@ pub struct Parent {
     pub name: Vec<u8>,
     /// Whether it is a hierarchy's primary key that was made for this.
     pub is_primary: bool,
-    /// What its auth value is asked for.
-    called: String,
-    /// The one that the TPM took.
-    taken: Option<Secret>,
+    auth: ParentAuth,
 }
 
 impl Parent {
@@ -50,7 +46,7 @@ impl Parent {
                 work(connection, &mut parent, operator)
             }
             ParentKey::Primary(hierarchy, made_by) => {
-                let template = primary::template(made_by).public();
+                let template = public::of_template(&primary::template(made_by));
                 let mut hierarchy = Hierarchy::new(hierarchy);
                 let handle = hierarchy.create_primary(connection, operator, called, &template)?;
                 connection.while_loaded(handle, |connection| {
@@ -59,9 +55,11 @@ impl Parent {
                         handle,
                         name,
                         is_primary: true,
-                        called: called.into(),
-                        // It is made with the empty auth value.
-                        taken: Some(Secret::new(Vec::new())),
+                        auth: ParentAuth {
+                            called: called.into(),
+                            // It is made with the empty auth value.
+                            taken: Some(Secret::new(Vec::new())),
+                        },
                     };
                     work(connection, &mut parent, operator)
                 })
@@ -75,8 +73,10 @@ impl Parent {
             handle,
             name: name(connection, handle)?,
             is_primary: false,
-            called: called.into(),
-            taken: None,
+            auth: ParentAuth {
+                called: called.into(),
+                taken: None,
+            },
         })
     }
 
@@ -92,65 +92,20 @@ impl Parent {
         command: impl Fn(&mut Context, KeyHandle) -> Result<T, Error>,
     ) -> Result<T, TpmError> {
         let handle = self.handle;
-        let called = &*self.called;
+        let called = &*self.auth.called.clone();
         let attempt = |connection: &mut Connection, value: &Secret| {
             with_value(connection, handle.into(), value, called, call, &|context| {
                 command(context, handle)
             })
         };
-        if let Some(value) = &self.taken {
-            return attempt(connection, value);
-        }
-        let request = AuthRequest {
-            of: Object::Parent,
-            name: self.called.clone(),
-            refused: false,
-            may_be_empty: true,
+        let counts = |connection: &mut Connection| {
+            let (area, ..) = connection.run(called, "TPM2_ReadPublic", |context| {
+                context.read_public(handle)
+            })?;
+            Ok(public::counts_towards_lockout(&area))
         };
-        let stored = operator.auth(&request).map_err(|error| TpmError::Auth {
-            of: Object::Parent,
-            name: self.called.clone(),
-            problem: match error.is_cancelled() {
-                true => AuthProblem::Cancelled,
-                false => AuthProblem::Source(error.in_brief().to_string()),
-            },
-        })?;
-        let mut subject = Subject::key(Object::Parent, called, &self.name, false);
-        let mut taken = None;
-        let mut costs = false;
-        let mut attempt = |connection: &mut Connection, value: &Secret| {
-            let done = attempt(connection, value);
-            match &done {
-                Ok(_) => taken = Some(value.clone()),
-                Err(TpmError::Call { error, .. }) => {
-                    costs |= error.code.bare() == code::AUTH_FAIL && value.expose().is_empty();
-                }
-                Err(_) => {}
-            }
-            done
-        };
-        let done = match stored {
-            Some(value) => {
-                // Only now it matters: most parent keys have the empty value, and it costs a command.
-                let (area, ..) = connection.run(called, "TPM2_ReadPublic", |context| {
-                    context.read_public(handle)
-                })?;
-                subject.counts = public::counts_towards_lockout(&area);
-                let value = Some(value);
-                let mut known = Known { value, operator };
-                authorise(connection, &subject, &mut known, &mut attempt)
-            }
-            None => {
-                subject.empty = Some(true);
-                authorise(connection, &subject, operator, &mut attempt)
-            }
-        };
-        if costs {
-            // That it is the empty value is worth a try, but not two.
-            remember_refused(connection.access(), &subject, &Secret::new(Vec::new()));
-        }
-        self.taken = taken;
-        done
+        self.auth
+            .run(connection, operator, &self.name, counts, attempt)
     }
 }
 
@@ -159,23 +114,4 @@ fn name(connection: &mut Connection, handle: KeyHandle) -> Result<Vec<u8>, TpmEr
         context.tr_get_name(handle.into())
     })?;
     Ok(name.value().to_vec())
-}
-
-/// An operator who was asked already.
-struct Known<'a> {
-    value: Option<Secret>,
-    operator: &'a mut dyn Operator,
-}
-
-impl Operator for Known<'_> {
-    fn auth(&mut self, request: &AuthRequest) -> Result<Option<Secret>, SecretError> {
-        match self.value.take() {
-            Some(value) => Ok(Some(value)),
-            None => self.operator.auth(request),
-        }
-    }
-
-    fn is_person(&self) -> bool {
-        self.operator.is_person()
-    }
 }

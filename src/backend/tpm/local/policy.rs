@@ -2,8 +2,7 @@
 
 use std::borrow::ToOwned as _;
 use std::format;
-use std::string::{String, ToString as _};
-use std::vec::Vec;
+use std::string::String;
 
 use tss_esapi::constants::CommandCode;
 use tss_esapi::handles::SessionHandle;
@@ -13,16 +12,9 @@ use tss_esapi::tss2_esys::{TPML_PCR_SELECTION, TPMS_PCR_SELECTION};
 
 use super::connection::Connection;
 use super::session;
-use crate::backend::tpm::code;
 use crate::backend::tpm::error::TpmError;
 use crate::backend::tpm::key_file::{PcrBank, PolicyStep};
-
-/// Whether the policy wants the key's auth value.
-pub fn wants_auth(policy: &[PolicyStep]) -> bool {
-    policy
-        .iter()
-        .any(|step| matches!(step, PolicyStep::AuthValue | PolicyStep::Password))
-}
+use crate::backend::tpm::policy::{explained, names};
 
 /// Finds out whether the policy of a key is fulfilled now, and leads to that which the key has. `called` is
 /// the key.
@@ -115,30 +107,6 @@ fn pcr(
     })
 }
 
-/// Says of an error that PCRs have other values than the policy wants, if that is what it means.
-fn explained(error: TpmError, called: &str, policy: &[PolicyStep]) -> TpmError {
-    let is_of_pcrs = matches!(&error, TpmError::Call { error, .. }
-        if error.call == "TPM2_PolicyPCR" && error.code.bare() == code::VALUE);
-    if !is_of_pcrs {
-        return error;
-    }
-    let pcrs = policy.iter().filter_map(|step| match step {
-        PolicyStep::Pcr { banks, .. } => Some(names(banks)),
-        _ => None,
-    });
-    let pcrs: Vec<String> = pcrs.collect();
-    TpmError::Key {
-        key: called.to_owned(),
-        reason: format!(
-            "its policy does not let it be used now: PCRs {} have other values than it wants",
-            pcrs.join(" or ")
-        ),
-        remedy: "what they measure (firmware, boot loader, configuration) has changed since the key was made: go \
-                 back to it, or make a new key"
-            .to_owned(),
-    }
-}
-
 fn selection(banks: &[PcrBank]) -> Option<PcrSelectionList> {
     let mut list = TPML_PCR_SELECTION::default();
     for bank in banks {
@@ -158,9 +126,4 @@ fn selection(banks: &[PcrBank]) -> Option<PcrSelectionList> {
         list.count += 1;
     }
     PcrSelectionList::try_from(list).ok()
-}
-
-fn names(banks: &[PcrBank]) -> String {
-    let names: Vec<String> = banks.iter().map(PcrBank::to_string).collect();
-    names.join(" ")
 }

@@ -4,13 +4,17 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
+use tss_esapi::attributes::ObjectAttributes;
+use tss_esapi::interface_types::algorithm::HashingAlgorithm;
 use tss_esapi::interface_types::ecc::EccCurve;
-use tss_esapi::structures::Public;
-use tss_esapi::traits::Marshall as _;
+use tss_esapi::structures::{Digest, Public, SymmetricCipherParameters, SymmetricDefinitionObject};
+use tss_esapi::traits::{Marshall as _, UnMarshall as _};
 
 use super::scheme;
 use crate::backend::algorithm::Hash;
 use crate::backend::public_key;
+use crate::backend::tpm::primary::Template;
+use crate::core::tpm::MAX_PUBLIC_LEN;
 use crate::core::x509::oid;
 
 /// The exponent that a TPM means by 0 (TPM 2.0 Part 2, section 12.2.3.5).
@@ -30,6 +34,30 @@ pub fn name(public: &Public) -> Option<Vec<u8>> {
     let mut name = Vec::from(algorithm.to_be_bytes());
     name.extend(&*hash.digest(&area));
     Some(name)
+}
+
+/// A template, as libtss2 takes it.
+pub fn of_template(template: &Template) -> Public {
+    let mut buffer = [0; MAX_PUBLIC_LEN];
+    let area = template.area();
+    let public = area
+        .write(&mut buffer)
+        .ok()
+        .and_then(|area| Public::unmarshall(area).ok());
+    // All that there are can be read.
+    public.unwrap_or(Public::SymCipher {
+        object_attributes: ObjectAttributes::from(0),
+        name_hashing_algorithm: HashingAlgorithm::Null,
+        auth_policy: Digest::default(),
+        parameters: SymmetricCipherParameters::new(SymmetricDefinitionObject::Null),
+        unique: Digest::default(),
+    })
+}
+
+/// The public area as a TPM writes it.
+pub fn bytes(public: &Public) -> Vec<u8> {
+    // What cannot be marshalled is nothing that a TPM would have taken.
+    public.marshall().unwrap_or_default()
 }
 
 /// The public key, a DER `SubjectPublicKeyInfo`.

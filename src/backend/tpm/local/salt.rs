@@ -17,11 +17,12 @@ use tss_esapi::structures::{EccParameter, EccPoint, Public, PublicKeyRsa};
 
 use super::connection::Connection;
 use super::key;
-use super::ledger::What;
-use super::{primary, public};
+use super::public;
 use crate::backend::tpm::code;
 use crate::backend::tpm::error::TpmError;
 use crate::backend::tpm::key_file;
+use crate::backend::tpm::ledger::What;
+use crate::backend::tpm::primary;
 use crate::backend::tpm::uri::SaltKey;
 
 /// The handles of endorsement keys (Registry of Reserved TPM 2.0 Handles, section 2.3.2).
@@ -64,7 +65,7 @@ enum Made {
 fn make(connection: &mut Connection, salt: &SaltKey) -> Result<Made, TpmError> {
     let is_endorsement = ENDORSEMENT_KEYS.contains(&salt.handle);
     if !is_endorsement {
-        let template = primary::template(key_file::Template::Ecc).public();
+        let template = public::of_template(&primary::template(key_file::Template::Ecc));
         if let Some(made) = create(connection, salt, Hierarchy::Owner, &template)? {
             return Ok(made);
         }
@@ -102,7 +103,7 @@ fn create(
     hierarchy: Hierarchy,
     template: &Public,
 ) -> Result<Option<Made>, TpmError> {
-    let created = connection.record(What::template(template), |connection| {
+    let created = connection.record(What::template(&public::bytes(template)), |connection| {
         connection.run(what(salt), "TPM2_CreatePrimary", |context| {
             context.execute_with_session(Some(AuthSession::Password), |context| {
                 context.create_primary(hierarchy, template.clone(), None, None, None, None)

@@ -15,10 +15,11 @@ use tss_esapi::{Context, Error, WrapperErrorKind};
 
 use super::connection::Connection;
 use super::key::LoadedKey;
-use super::ledger::What;
 use super::{policy, salt};
 use crate::backend::secret::Secret;
+use crate::backend::tpm::auth::Reached as _;
 use crate::backend::tpm::error::TpmError;
+use crate::backend::tpm::ledger::What;
 use crate::backend::tpm::uri::SaltKey;
 
 /// What is encrypted on the way: of a command and of its answer the first parameter, where that is one

@@ -5,11 +5,9 @@ use std::borrow::ToOwned as _;
 use std::string::String;
 use std::vec::Vec;
 
-use tss_esapi::structures::{EccPoint, Public, PublicKeyRsa};
-use tss_esapi::traits::Marshall as _;
-
 use crate::backend::algorithm::Hash;
 use crate::core::text::Hex;
+use crate::core::tpm::{MAX_PUBLIC_LEN, PublicArea};
 
 const HEAD: &str = "keystead-tpm-handles-1";
 const END: &str = "end";
@@ -59,38 +57,34 @@ pub enum What {
 }
 
 impl What {
-    /// The object with this public area.
-    pub fn area(public: &Public) -> Self {
-        Self::Area(hash(public))
+    /// The object with this public area (TPMT_PUBLIC).
+    pub fn area(area: &[u8]) -> Self {
+        Self::Area(hash(area))
     }
 
     /// One that is made by a template.
-    pub fn template(public: &Public) -> Self {
-        Self::Template(hash(&without_unique(public)))
+    pub fn template(template: &[u8]) -> Self {
+        Self::Template(hash(&without_unique(template)))
     }
 
     /// Whether it is what has this public area.
-    pub fn is(&self, public: &Public) -> bool {
-        *self == Self::area(public) || *self == Self::template(public)
+    pub fn is(&self, area: &[u8]) -> bool {
+        *self == Self::area(area) || *self == Self::template(area)
     }
 }
 
-fn hash(public: &Public) -> [u8; 32] {
-    // What cannot be marshalled is nothing that a TPM would have taken.
-    let area = public.marshall().unwrap_or_default();
+fn hash(area: &[u8]) -> [u8; 32] {
     let mut hash = [0; 32];
-    hash.copy_from_slice(&Hash::Sha256.digest(&area));
+    hash.copy_from_slice(&Hash::Sha256.digest(area));
     hash
 }
 
-fn without_unique(public: &Public) -> Public {
-    let mut public = public.clone();
-    match &mut public {
-        Public::Rsa { unique, .. } => *unique = PublicKeyRsa::default(),
-        Public::Ecc { unique, .. } => *unique = EccPoint::default(),
-        Public::KeyedHash { .. } | Public::SymCipher { .. } => {}
-    }
-    public
+/// What cannot be read is nothing that we would have made.
+fn without_unique(area: &[u8]) -> Vec<u8> {
+    let mut buffer = [0; MAX_PUBLIC_LEN];
+    let area = PublicArea::read(area).map(PublicArea::without_unique);
+    let area = area.and_then(|area| Ok(area.write(&mut buffer)?.to_owned()));
+    area.unwrap_or_default()
 }
 
 impl Record {
@@ -184,9 +178,7 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::tpm::device::{Destination, GenerateKey, KeyAlgorithm, Parent};
-    use crate::backend::tpm::local::new_key;
-    use tss_esapi::structures::EccParameter;
+    use crate::core::tpm::{STORAGE_ROOT, StorageKey, attributes};
 
     fn record() -> Record {
         Record {
@@ -241,21 +233,13 @@ mod tests {
 
     #[test]
     fn objects_are_known_by_their_area_or_by_their_template() {
-        let request = |algorithm| GenerateKey {
-            to: Destination::File,
-            parent: Parent::StorageRoot,
-            algorithm,
-            with_auth: false,
-            counts_towards_lockout: false,
-            policy_pcrs: Vec::new(),
+        let area = |attributes, is_filled| {
+            let area = PublicArea::storage(StorageKey::P256, attributes, is_filled);
+            area.write(&mut [0; MAX_PUBLIC_LEN]).unwrap().to_owned()
         };
-        let template = new_key::template(&request(KeyAlgorithm::P256), &[]);
-        let other = new_key::template(&request(KeyAlgorithm::P384), &[]);
-        let mut made = template.clone();
-        if let Public::Ecc { unique, .. } = &mut made {
-            let number = EccParameter::try_from(&[7; 32][..]).unwrap();
-            *unique = EccPoint::new(number.clone(), number);
-        }
+        let template = area(STORAGE_ROOT, false);
+        let made = area(STORAGE_ROOT, true);
+        let other = area(STORAGE_ROOT & !attributes::NO_DA, false);
         for what in [What::template(&template), What::area(&made)] {
             assert!(what.is(&made));
             assert!(!what.is(&other));

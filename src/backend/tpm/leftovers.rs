@@ -3,15 +3,9 @@
 use core::ops::RangeInclusive;
 use std::vec::Vec;
 
-use tss_esapi::handles::{KeyHandle, ObjectHandle, TpmHandle};
-use tss_esapi::interface_types::session_handles::AuthSession;
-use tss_esapi::structures::{AttestInfo, Data, Public, SignatureScheme};
-
-use super::capability;
-use super::connection::Connection;
+use super::auth::Reached;
+use super::error::TpmError;
 use super::ledger::{self, Epoch, Ledger, Record, Thing, What};
-use crate::backend::tpm::code;
-use crate::backend::tpm::error::TpmError;
 
 /// Transient objects, and sessions that are loaded: of HMAC, and of policy (TPM 2.0 Part 2, section 7.2).
 const OBJECTS: RangeInclusive<u32> = 0x8000_0000..=0x80ff_ffff;
@@ -21,9 +15,38 @@ const LOADED_SESSIONS: RangeInclusive<u32> = 0x0200_0000..=0x03ff_ffff;
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     /// How long it has been running, in milliseconds.
-    time: u64,
+    pub time: u64,
     /// Since which start.
     pub epoch: Epoch,
+}
+
+/// A connection to a TPM where things can be left.
+pub trait Tidied: Reached {
+    /// What it has in the TPM; `None` where a resource manager keeps account.
+    fn ledger(&self) -> Option<&Ledger>;
+
+    /// What the TPM says of its time; `None` if it does not: only the endorsement hierarchy is told, and that
+    /// may have a password. Numbers may be changed by a constant, as long as nobody signs them: they are
+    /// compared, and nothing else.
+    fn clock(&mut self) -> Option<Clock>;
+
+    /// The handles in a range that something is at.
+    ///
+    /// # Errors
+    /// [`TpmError::Call`].
+    fn handles(&mut self, range: RangeInclusive<u32>) -> Result<Vec<u32>, TpmError>;
+
+    /// The public area (TPMT_PUBLIC) of what is at a handle; `None` if it is gone, or of no kind that we load.
+    ///
+    /// # Errors
+    /// [`TpmError::Call`].
+    fn area(&mut self, handle: u32) -> Result<Option<Vec<u8>>, TpmError>;
+
+    /// Removes what is at a handle. Whether it was there.
+    ///
+    /// # Errors
+    /// [`TpmError::Call`].
+    fn remove(&mut self, handle: u32) -> Result<bool, TpmError>;
 }
 
 /// Removes what is left of those who are not there any more. Whether that was anything.
@@ -34,14 +57,14 @@ pub struct Clock {
 ///
 /// # Errors
 /// [`TpmError`], if the TPM does not answer.
-pub fn flush(connection: &mut Connection) -> Result<bool, TpmError> {
-    if connection.has_resource_manager() {
+pub fn flush(connection: &mut impl Tidied) -> Result<bool, TpmError> {
+    if connection.access().has_resource_manager() {
         return Ok(false);
     }
     let (left, present) = ledger::others(connection.access(), connection.ledger());
     let has_things = left.iter().any(|left| !left.record.things.is_empty());
     let clock = match has_things {
-        true => clock(connection),
+        true => connection.clock(),
         false => None,
     };
     let Some((clock, uptime)) = clock.zip(ledger::uptime()) else {
@@ -72,32 +95,6 @@ pub fn flush(connection: &mut Connection) -> Result<bool, TpmError> {
     Ok(has_flushed)
 }
 
-/// What the TPM says of its time; `None` if it does not: only the endorsement hierarchy is told, and that
-/// may have a password. Numbers may be changed by a constant, as long as nobody signs them: they are
-/// compared, and nothing else.
-pub fn clock(connection: &mut Connection) -> Option<Clock> {
-    let none = Some(AuthSession::Password);
-    let (attest, _) = connection
-        .run("the TPM", "TPM2_GetTime", |context| {
-            context.execute_with_sessions((none, none, None), |context| {
-                context.get_time(KeyHandle::Null, Data::default(), SignatureScheme::Null)
-            })
-        })
-        .ok()?;
-    let AttestInfo::Time { info } = attest.attested() else {
-        return None;
-    };
-    let time = info.time_info();
-    let clock = time.clock_info();
-    Some(Clock {
-        time: time.time(),
-        epoch: Epoch {
-            reset: clock.reset_count(),
-            restart: clock.restart_count(),
-        },
-    })
-}
-
 /// What can still be in the TPM: it has not been started since. Where nobody asked it which start it was,
 /// its clock tells.
 fn still_there<'a>(
@@ -114,81 +111,44 @@ fn still_there<'a>(
 }
 
 fn flush_objects(
-    connection: &mut Connection,
+    connection: &mut impl Tidied,
     wanted: &[What],
     taken: &[What],
 ) -> Result<bool, TpmError> {
     let mut objects = Vec::new();
-    for handle in capability::handles(connection, OBJECTS)? {
-        if let Some(public) = public(connection, handle)? {
-            objects.push((handle, public));
+    for handle in connection.handles(OBJECTS)? {
+        if let Some(area) = connection.area(handle)? {
+            objects.push((handle, area));
         }
     }
     let mut has_flushed = false;
-    for (handle, public) in &objects {
-        let same = |other: &What| other.is(public);
+    for (handle, area) in &objects {
+        let same = |other: &What| other.is(area);
         let recorded = wanted.iter().filter(|what| same(what)).count();
         let alike = objects
             .iter()
             .filter(|(_, other)| wanted.iter().any(|what| same(what) && what.is(other)))
             .count();
         if recorded > 0 && alike <= recorded && !taken.iter().any(same) {
-            has_flushed |= flush_handle(connection, *handle)?;
+            has_flushed |= connection.remove(*handle)?;
         }
     }
     Ok(has_flushed)
 }
 
 fn flush_sessions(
-    connection: &mut Connection,
+    connection: &mut impl Tidied,
     wanted: &[What],
     taken: &[What],
 ) -> Result<bool, TpmError> {
     let mut has_flushed = false;
-    for handle in capability::handles(connection, LOADED_SESSIONS)? {
+    for handle in connection.handles(LOADED_SESSIONS)? {
         let at = What::SessionAt(handle);
         if wanted.contains(&at) && !taken.contains(&at) {
-            has_flushed |= flush_handle(connection, handle)?;
+            has_flushed |= connection.remove(handle)?;
         }
     }
     Ok(has_flushed)
-}
-
-/// The public area of what is at a handle; `None` if it is gone, or of no kind that we load.
-fn public(connection: &mut Connection, handle: u32) -> Result<Option<Public>, TpmError> {
-    let Some(object) = find(connection, handle) else {
-        return Ok(None);
-    };
-    let read = connection.run("what is loaded", "TPM2_ReadPublic", |context| {
-        context.execute_without_session(|context| context.read_public(object.into()))
-    });
-    // It may be another's: ESYS has to forget it, or it would be flushed with the connection. tss-esapi
-    // says that this should not be, and does so.
-    let _ = connection.run("what is loaded", "Esys_TR_Close", |context| {
-        context.tr_close(&mut { object })
-    });
-    Ok(read.ok().map(|(public, ..)| public))
-}
-
-fn flush_handle(connection: &mut Connection, handle: u32) -> Result<bool, TpmError> {
-    let Some(object) = find(connection, handle) else {
-        return Ok(false);
-    };
-    match connection.flush(object) {
-        Ok(()) => Ok(true),
-        // tss-esapi did not expect policy sessions to be flushed that it has not started, after it did so.
-        Err(TpmError::Call { error, .. }) if error.code == code::BAD_VALUE => Ok(true),
-        Err(error) => Err(error),
-    }
-}
-
-fn find(connection: &mut Connection, handle: u32) -> Option<ObjectHandle> {
-    let handle = TpmHandle::try_from(handle).ok()?;
-    connection
-        .run("what is loaded", "TPM2_ReadPublic", |context| {
-            context.execute_without_session(|context| context.tr_from_tpm_public(handle))
-        })
-        .ok()
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use std::vec::Vec;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
 pub use self::record::{Epoch, Record, Thing, What};
-use crate::backend::tpm::device::Access;
+use super::device::Access;
 use crate::core::text::Hex;
 
 /// How long something may be in the TPM before it is asked for its epoch: what is shorter there is judged
@@ -39,7 +39,7 @@ pub struct Ledger {
     tpm: String,
     file: Option<(File, PathBuf)>,
     record: Record,
-    /// For each thing of the record: its number, and where ESYS has it.
+    /// For each thing of the record: its number, and where the connection has it (with libtss2: ESYS).
     places: Vec<(Ticket, Option<u32>)>,
     next: u64,
     since: Option<Instant>,
@@ -88,7 +88,7 @@ impl Ledger {
         self.remove(|(known, _)| *known == ticket);
     }
 
-    /// It was loaded, and ESYS has it there; a session has this handle in the TPM.
+    /// It was loaded, and the connection has it there; a session has this handle in the TPM.
     pub fn loaded(&mut self, ticket: Ticket, handle: u32, session: Option<u32>) {
         let Some(at) = self.places.iter().position(|(known, _)| *known == ticket) else {
             return;
@@ -100,7 +100,7 @@ impl Ledger {
         }
     }
 
-    /// What ESYS had there is not in the TPM any more.
+    /// What the connection had there is not in the TPM any more.
     pub fn flushed(&mut self, handle: u32) {
         self.remove(|(_, place)| *place == Some(handle));
     }
@@ -157,7 +157,7 @@ impl Ledger {
 }
 
 impl Drop for Ledger {
-    /// The connection has been closed, and ESYS has flushed what it had loaded.
+    /// The connection has been closed, and what it had loaded has been flushed.
     fn drop(&mut self) {
         if let Some((_, path)) = &self.file {
             let _ = fs::remove_file(path);

@@ -3,8 +3,8 @@
 
 use core::time::Duration;
 
-use crate::backend::tpm::code::{self, ResponseCode};
-use crate::backend::tpm::error::TpmError;
+use super::code::{self, ResponseCode};
+use super::error::TpmError;
 
 /// A step of recovery. Each includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,25 +1,34 @@
 //! Auth values, with care: a wrong one for a key without noDA is counted, and a few of them lock the TPM.
 
+mod parent;
+
 use core::time::Duration;
 use std::borrow::ToOwned as _;
 use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-use tss_esapi::structures::Auth;
-
-use super::connection::Connection;
+pub use self::parent::ParentAuth;
+use super::code;
+use super::device::{Access, AuthRequest, Object, Operator};
+use super::error::{AuthProblem, TpmError};
 use crate::backend::secret::{DeviceLock, LockError, RefusedSecrets, Secret};
-use crate::backend::tpm::code;
-use crate::backend::tpm::device::{Access, AuthRequest, Object, Operator};
-use crate::backend::tpm::error::{AuthProblem, TpmError};
 use crate::core::text::Hex;
 
 /// How long another process may be trying a value for the same key; half of a call's time at most.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The longest auth value: a SHA-512 hash (TPM2B_AUTH; TPM 2.0 Part 2, section 10.4.5).
+pub const MAX_LEN: usize = 64;
+
 /// How often a person may mistype, where the TPM does not lock before.
 const ATTEMPTS: usize = 10;
+
+/// What is connected to a TPM.
+pub trait Reached {
+    /// How it was reached.
+    fn access(&self) -> &Access;
+}
 
 /// What an auth value is for.
 #[derive(Debug, Clone)]
@@ -96,11 +105,11 @@ impl Subject {
 ///
 /// # Errors
 /// [`TpmError::Auth`], or what `attempt` returned if the value is not what is wrong.
-pub fn authorise<T>(
-    connection: &mut Connection,
+pub fn authorise<C: Reached, T>(
+    connection: &mut C,
     subject: &Subject,
     operator: &mut dyn Operator,
-    mut attempt: impl FnMut(&mut Connection, &Secret) -> Result<T, TpmError>,
+    mut attempt: impl FnMut(&mut C, &Secret) -> Result<T, TpmError>,
 ) -> Result<T, TpmError> {
     let access = connection.access().clone();
     let care = Care {
@@ -166,7 +175,7 @@ impl Care<'_> {
             })
         })?;
         match value {
-            Some(value) if value.expose().len() > Auth::MAX_SIZE => {
+            Some(value) if value.expose().len() > MAX_LEN => {
                 Err(self.subject.wrong(AuthProblem::TooLong))
             }
             value => Ok(value),

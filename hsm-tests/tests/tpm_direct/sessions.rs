@@ -1,0 +1,185 @@
+//! Who reads along on the way to the TPM, or changes what it answers, learns no auth value.
+
+use hsm_tests::{Interposer, Swtpm};
+use keystead::backend::tpm::{OpenKey, TpmError};
+use keystead::core::key::{Scheme, SignError};
+use sha2::{Digest as _, Sha256};
+
+use crate::support::*;
+
+const AUTH: &str = "a-value-that-is-not-guessed";
+
+/// TPM2_ReadPublic, whose answer has a public area, and TPM2_Sign.
+const READ_PUBLIC: u32 = 0x173;
+const SIGN: u32 = 0x15d;
+
+/// A TPM with a storage root key, and a key with an auth value.
+fn tpm() -> Swtpm {
+    let tpm = Swtpm::new();
+    tpm.make_storage_root();
+    tpm.make_key("ecc256", "|noda|sign", AUTH, HANDLE);
+    tpm
+}
+
+fn salted(tpm: &Swtpm) -> OpenKey {
+    OpenKey {
+        salt: Some(salt(tpm)),
+        ..request()
+    }
+}
+
+/// Puts another area in its place, with the name that belongs to it or with the right one.
+fn change_area(answer: &mut [u8], is_name_changed: bool) {
+    let name = |area: &[u8]| [&[0, 11][..], &Sha256::digest(area)].concat();
+    let len = usize::from(answer[10]) << 8 | usize::from(answer[11]);
+    let place = 12..12 + len;
+    let old = name(&answer[place.clone()]);
+    answer[place.end - 1] ^= 1;
+    let new = name(&answer[place.clone()]);
+    if is_name_changed {
+        for place in place.end..answer.len() - old.len() + 1 {
+            if answer[place..place + old.len()] == old {
+                answer[place..place + old.len()].copy_from_slice(&new);
+            }
+        }
+    }
+}
+
+#[test]
+fn auth_values_do_not_leave_the_process() {
+    let tpm = tpm();
+    for request in [request(), salted(&tpm)] {
+        let listener = Interposer::who_listens(&tpm);
+        let access = listener.access(&tpm);
+        let mut signer = open(&access, &request, Some(AUTH)).unwrap().signer;
+        signs(&mut signer, Scheme::EcdsaSha256);
+        signs(&mut signer, Scheme::EcdsaSha256);
+        drop(signer);
+        assert!(!listener.has_seen(AUTH.as_bytes()));
+        // What is signed is encrypted on the way, too.
+        assert!(!listener.has_seen(&Sha256::digest(b"message")));
+    }
+    tpm.assert_nothing_left();
+}
+
+#[test]
+fn auth_values_in_clear_are_seen() {
+    let tpm = tpm();
+    let listener = Interposer::who_listens(&tpm);
+    let mut access = listener.access(&tpm);
+    access.plain_auth = true;
+    let mut signer = open(&access, &request(), Some(AUTH)).unwrap().signer;
+    signs(&mut signer, Scheme::EcdsaSha256);
+    assert!(listener.has_seen(AUTH.as_bytes()));
+}
+
+/// The whole of a salt key is exchanged, or its area only.
+#[test]
+fn a_salt_key_of_somebody_elses_is_not_taken() {
+    for is_name_changed in [true, false] {
+        let tpm = tpm();
+        let request = salted(&tpm);
+        let interposer = Interposer::new(&tpm, move |command, answer| {
+            // The key's own is longer than the storage root key's by the scheme's hash.
+            let srk = usize::from(answer[11]) == 0x5a;
+            if command == READ_PUBLIC && srk {
+                change_area(answer, is_name_changed);
+            }
+        });
+        let access = interposer.access(&tpm);
+        let (result, commands) = tpm.commands_of(|| open(&access, &request, Some(AUTH)));
+        let error = result.err().unwrap().to_string();
+        assert!(
+            error.contains("has not the name that was recorded"),
+            "{error}"
+        );
+        assert!(!commands.contains(&"StartAuthSession".to_owned()));
+        assert!(!commands.contains(&"Sign".to_owned()));
+    }
+}
+
+/// A public area that has not the name which is beside it is none.
+#[test]
+fn a_key_whose_area_was_exchanged_is_not_taken() {
+    let tpm = tpm();
+    let interposer = Interposer::new(&tpm, |command, answer| {
+        if command == READ_PUBLIC {
+            change_area(answer, false);
+        }
+    });
+    let error = open(&interposer.access(&tpm), &request(), Some(AUTH)).err();
+    assert!(
+        matches!(&error, Some(TpmError::Call { error, .. }) if error.call == "TPM2_ReadPublic"),
+        "{error:?}"
+    );
+}
+
+/// A salt key that libtss2 alone can encrypt to is left to it; nobody is asked for the auth value before.
+#[test]
+fn rsa_salt_keys_are_left_to_libtss2() {
+    let tpm = Swtpm::new();
+    tpm.tool(
+        "createprimary -Q -C o -G rsa2048:aes128cfb -a \
+         fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt -c srk.ctx",
+    );
+    tpm.tool("evictcontrol -Q -C o -c srk.ctx 0x81000001");
+    tpm.tool("flushcontext -t");
+    tpm.make_key("ecc256", "|noda|sign", AUTH, HANDLE);
+    let error = open(&tpm.access(), &salted(&tpm), Some(AUTH)).err();
+    assert!(
+        matches!(&error, Some(TpmError::Unsupported { what, .. }) if what.contains("libtss2")),
+        "{error:?}"
+    );
+    tpm.assert_nothing_left();
+}
+
+/// It has not to be made anew, as libtss2 has it.
+#[test]
+fn a_salt_key_serves_whatever_the_owners_password_is() {
+    let tpm = tpm();
+    let request = salted(&tpm);
+    tpm.set_owner_password("owner");
+    let mut signer = open(&tpm.access(), &request, Some(AUTH)).unwrap().signer;
+    signs(&mut signer, Scheme::EcdsaSha256);
+}
+
+#[test]
+fn a_signature_with_a_wrong_hmac_is_none() {
+    let tpm = tpm();
+    for request in [request(), salted(&tpm)] {
+        let interposer = Interposer::new(&tpm, |command, answer| {
+            if command == SIGN && answer.len() > 10 {
+                let last = answer.len() - 1;
+                answer[last] ^= 1;
+            }
+        });
+        let access = interposer.access(&tpm);
+        let mut signer = open(&access, &request, Some(AUTH)).unwrap().signer;
+        let error = sign(&mut signer, Scheme::EcdsaSha256).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                SignError::Device {
+                    name: "TSS2_ESYS_RC_RSP_AUTH_FAILED",
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
+        drop(signer);
+        drop(interposer);
+        tpm.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_wrong_value_in_a_session_is_told_as_such() {
+    let tpm = tpm();
+    let mut signer = open(&tpm.access(), &salted(&tpm), Some("wrong"))
+        .unwrap()
+        .signer;
+    let error = sign(&mut signer, Scheme::EcdsaSha256).unwrap_err();
+    assert_eq!(error, SignError::PinRefused);
+    drop(signer);
+    tpm.assert_nothing_left();
+}

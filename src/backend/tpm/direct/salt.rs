@@ -1,0 +1,124 @@
+//! The key that sessions are salted to. What somebody between us and the TPM could put in its place must not be
+//! taken for it: its public area is read, and has to have the name that was recorded.
+
+use std::borrow::ToOwned as _;
+use std::format;
+use std::string::String;
+
+use super::connection::{Connection, bytes};
+use crate::backend::tpm::code;
+use crate::backend::tpm::error::TpmError;
+use crate::backend::tpm::ledger::What;
+use crate::backend::tpm::uri::SaltKey;
+use crate::backend::tpm::{key_file, primary};
+use crate::core::tpm::{Auth, Hash, P256, PublicArea, PublicKey, SaltTo};
+
+/// Does `work` with the key. That which had to be made anew is removed from the TPM then.
+///
+/// # Errors
+/// [`TpmError::Key`], if the TPM has no key with this name; [`TpmError::Unsupported`] for one that a salt
+/// cannot be encrypted to here; [`TpmError`].
+pub fn with<T>(
+    connection: &mut Connection,
+    salt: &SaltKey,
+    work: impl FnOnce(&mut Connection, SaltTo<'_>) -> Result<T, TpmError>,
+) -> Result<T, TpmError> {
+    let owner = key_file::Hierarchy::Owner.handle();
+    if salt.handle != owner
+        && let Some(area) = read(connection, salt)?
+    {
+        fits(salt, &area)?;
+        let handle = salt.handle;
+        return work(
+            connection,
+            SaltTo {
+                handle,
+                area: &area,
+            },
+        );
+    }
+    // It was not persistent, or is not any more.
+    let template = primary::template(key_file::Template::Ecc).area();
+    let created = connection.record(
+        What::template(&bytes(&template)),
+        |connection| {
+            connection.run(what(salt), "TPM2_CreatePrimary", |chip| {
+                chip.create_primary(owner, Auth::Password(&[]), &template)
+            })
+        },
+        |(handle, ..)| *handle,
+    );
+    let (handle, area, name) = created.map_err(|error| match error {
+        TpmError::Call { error, .. } if error.code.bare() == code::BAD_AUTH => wrong(
+            salt,
+            "it has to be made anew, and its hierarchy has a password",
+            "make it persistent (tpm2_createprimary, tpm2_evictcontrol), and name it by that handle",
+        ),
+        error => error,
+    })?;
+    connection.while_loaded(handle, |connection| {
+        if *name != *salt.name {
+            return Err(changed(salt));
+        }
+        work(
+            connection,
+            SaltTo {
+                handle,
+                area: &area,
+            },
+        )
+    })
+}
+
+/// What is at its handle, if anything is.
+fn read(connection: &mut Connection, salt: &SaltKey) -> Result<Option<PublicArea>, TpmError> {
+    let read = connection.run(what(salt), "TPM2_ReadPublic", |chip| {
+        chip.read_public(salt.handle)
+    });
+    match read {
+        Ok((area, name)) if *name == *salt.name => Ok(Some(area)),
+        Ok(_) => Err(changed(salt)),
+        Err(TpmError::Call { error, .. }) if error.code.bare() == code::HANDLE => Ok(None),
+        // Whoever puts an area in its place whose name is another than the one that is said.
+        Err(TpmError::Call { error, .. }) if error.code == code::MALFORMED_RESPONSE => {
+            Err(changed(salt))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn fits(salt: &SaltKey, area: &PublicArea) -> Result<(), TpmError> {
+    let is_p256 = matches!(area.key(), PublicKey::Ec { curve: P256, .. });
+    match is_p256 && area.name_hash() == Some(Hash::Sha256) {
+        true => Ok(()),
+        false => Err(TpmError::Unsupported {
+            what: format!(
+                "{}: sessions are salted to it by libtss2 alone, since it is not on P-256",
+                what(salt)
+            ),
+            remedy: String::new(),
+        }),
+    }
+}
+
+fn what(salt: &SaltKey) -> String {
+    format!("the salt key {:#010x}", salt.handle)
+}
+
+fn wrong(salt: &SaltKey, reason: &str, remedy: &str) -> TpmError {
+    TpmError::Key {
+        key: what(salt),
+        reason: reason.to_owned(),
+        remedy: remedy.to_owned(),
+    }
+}
+
+fn changed(salt: &SaltKey) -> TpmError {
+    wrong(
+        salt,
+        "what the TPM says it is has not the name that was recorded: this is another TPM, it was cleared, or \
+         somebody between here and the TPM puts a key of their own in its place",
+        "look at the machine before the auth value of a key is typed or stored there; after the TPM was cleared \
+         on purpose its keys are gone, too, and new ones have to be made",
+    )
+}
