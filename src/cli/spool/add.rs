@@ -2,7 +2,7 @@
 
 use std::boxed::Box;
 use std::format;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
@@ -159,8 +159,14 @@ impl Adding {
     }
 
     fn read(&self, input: &Input) -> Result<(EntryWriter, Naming), CliError> {
+        let mut length = None;
         let mut content: Box<dyn Read> = match input {
-            Input::Path(path) => Box::new(open(path).map_err(|error| input.unreadable(&error))?),
+            Input::Path(path) => {
+                let file = open(path).map_err(|error| input.unreadable(&error))?;
+                let metadata = file.metadata().ok();
+                length = metadata.filter(Metadata::is_file).map(|file| file.len());
+                Box::new(file)
+            }
             Input::Stdin(_) => Box::new(io::stdin().lock()),
         };
         let name = input.name();
@@ -173,7 +179,13 @@ impl Adding {
             key,
         };
         let mut writer = self.spool.writer();
-        copy(&mut *content, &mut writer).map_err(|error| failure::of(&error, &input.shown()))?;
+        let expected = match length {
+            Some(length) => writer.expect(length, &naming),
+            None => Ok(()),
+        };
+        expected
+            .and_then(|()| copy(&mut *content, &mut writer))
+            .map_err(|error| failure::of(&error, &input.shown()))?;
         Ok((writer, naming))
     }
 

@@ -26,6 +26,9 @@ pub enum Full {
         /// The quota.
         max: u64,
     },
+    /// The quota or the disk: there would be room if more were dropped, which is not done for a stream that may
+    /// turn out to be longer than everything.
+    Stream,
     /// The disk, but for the reserve.
     Disk {
         /// How many bytes are to stay free; zero if there is nothing left at all.
@@ -123,6 +126,9 @@ impl SpoolError {
                      the quota, or drop what is set aside (`keystead spool drop`)"
                 }
                 Full::TooLarge { .. } => "raise the quota (`max-size`), or add it in pieces",
+                Full::Stream => {
+                    "add it as a file, whose length is known, or in pieces; or raise the quota (`max-size`)"
+                }
                 Full::Disk { .. } => {
                     "make room on the disk: see `df` and `keystead spool status`; entries are deleted \
                      when they are delivered"
@@ -172,6 +178,11 @@ impl fmt::Display for SpoolError {
                     Full::TooLarge { max } => write!(
                         f,
                         "it is larger than the whole quota of the spool {folder}, {max} bytes"
+                    ),
+                    Full::Stream => write!(
+                        f,
+                        "the spool {folder} is full, and a stream, whose length nobody knows, displaces older \
+                         entries up to half of the quota alone"
                     ),
                     Full::Disk { reserve: 0 } => {
                         write!(f, "the disk of the spool {folder} is full")

@@ -206,19 +206,20 @@ impl<'a> Ledger<'a> {
     /// Sees to it that there is room for `bytes` and `entries` more, of something that is `whole` bytes long so far.
     pub(super) fn make_room(
         &mut self,
+        asker: Asker,
         bytes: u64,
         entries: u64,
         whole: u64,
     ) -> Result<(), SpoolError> {
-        match self.find_room(bytes, entries, whole) {
-            Err(SpoolError::Full { what, .. }) => Err(self.reject(what)),
+        match self.find_room(asker, bytes, entries, whole) {
+            Err(SpoolError::Full { what, .. }) if !asker.is_patient => Err(self.reject(what)),
             other => other,
         }
     }
 
-    /// The same for those who wait where they are: it does not count as refused.
-    pub(super) fn find_room(
+    fn find_room(
         &mut self,
+        asker: Asker,
         bytes: u64,
         entries: u64,
         whole: u64,
@@ -244,7 +245,15 @@ impl<'a> Ledger<'a> {
                 Some(still) => lack = still,
             }
         }
-        if self.spool.options.when_full == WhenFull::DropOldest && self.drop_oldest(lack)? {
+        if self.spool.options.when_full == WhenFull::DropOldest {
+            // It may turn out to be longer than everything, and all would have been dropped for nothing.
+            let most = self.spool.options.max_bytes.unwrap_or(self.counts.bytes) / 2;
+            if asker.is_stream && whole > most {
+                return Err(self.full(Full::Stream));
+            }
+            if !self.drop_oldest(lack)? {
+                return Err(self.full(lack.what));
+            }
             match self.lack(bytes, entries)? {
                 None => return Ok(()),
                 Some(still) => lack = still,
@@ -323,6 +332,15 @@ impl Drop for Ledger<'_> {
         // A closed file alone would stay locked by a process that was forked meanwhile.
         let _ = rustix::fs::flock(&*self.file, FlockOperation::Unlock);
     }
+}
+
+/// Who wants room.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Asker {
+    /// What there is no room for waits where it is: it does not count as refused.
+    pub(super) is_patient: bool,
+    /// Nobody knows how much more will come.
+    pub(super) is_stream: bool,
 }
 
 /// What is missing.

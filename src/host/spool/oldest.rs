@@ -10,6 +10,7 @@ use super::entry::EntryId;
 use super::error::SpoolError;
 use super::ledger::{Lack, Ledger};
 use super::news::Queued;
+use super::page::Counts;
 use super::place;
 use super::trailer;
 
@@ -27,7 +28,8 @@ impl Ledger<'_> {
     /// Drops the oldest entries until that much is free, and those that are set aside only when there are no
     /// others; `false` if it is not enough. If it never could be, nothing is dropped.
     pub(super) fn drop_oldest(&mut self, lack: Lack) -> Result<bool, SpoolError> {
-        if lack.bytes > self.counts.bytes || lack.entries > self.counts.entries {
+        let (bytes, entries) = self.droppable()?;
+        if lack.bytes > bytes || lack.entries > entries {
             return Ok(false);
         }
         let mut left = lack;
@@ -45,6 +47,25 @@ impl Ledger<'_> {
             self.drop_from(aside, &mut scan(aside), &mut left)?;
         }
         Ok(!left.is_some())
+    }
+
+    /// How much there is but for what is being written, and for open batches: bytes and entries.
+    fn droppable(&self) -> Result<(u64, u64), SpoolError> {
+        let place = &self.spool.place;
+        let Counts {
+            mut bytes,
+            mut entries,
+            ..
+        } = self.counts;
+        for (name, folder) in [("tmp", &place.tmp), ("records", &place.records)] {
+            let failed = place.failed("cannot read", name);
+            for file in place::names(folder).map_err(&failed)? {
+                let length = place::length(folder, &file).map_err(&failed)?;
+                bytes = bytes.saturating_sub(length.unwrap_or(0));
+                entries = entries.saturating_sub(u64::from(name == "tmp"));
+            }
+        }
+        Ok((bytes, entries))
     }
 
     fn drop_hinted(&mut self, left: &mut Lack) -> Result<(), SpoolError> {

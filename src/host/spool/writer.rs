@@ -10,7 +10,7 @@ use super::Spool;
 use super::disk;
 use super::entry::{EntryId, Head};
 use super::error::SpoolError;
-use super::ledger::{Ledger, lock_file};
+use super::ledger::{Asker, Ledger, lock_file};
 use super::place;
 use super::trailer;
 use crate::host::clock;
@@ -49,6 +49,7 @@ pub struct EntryWriter {
     spool: Spool,
     digester: Digester,
     length: u64,
+    asker: Asker,
     /// What is not in the file yet.
     buffer: Vec<u8>,
     file: Option<Reserved>,
@@ -68,8 +69,13 @@ struct Reserved {
 
 impl Reserved {
     /// Under the ledger's lock, so that nobody takes it for one that was left.
-    fn new(spool: &Spool, ledger: &mut Ledger<'_>, length: u64) -> Result<Self, SpoolError> {
-        ledger.make_room(length, 1, length)?;
+    fn new(
+        spool: &Spool,
+        ledger: &mut Ledger<'_>,
+        asker: Asker,
+        length: u64,
+    ) -> Result<Self, SpoolError> {
+        ledger.make_room(asker, length, 1, length)?;
         ledger.begin()?;
         let place = &spool.0.place;
         let (file, name) = loop {
@@ -115,9 +121,14 @@ impl Reserved {
         Ok(())
     }
 
-    fn fit(&mut self, ledger: &mut Ledger<'_>, length: u64) -> Result<(), SpoolError> {
+    fn fit(
+        &mut self,
+        ledger: &mut Ledger<'_>,
+        asker: Asker,
+        length: u64,
+    ) -> Result<(), SpoolError> {
         if length > self.length {
-            ledger.make_room(length - self.length, 0, length)?;
+            ledger.make_room(asker, length - self.length, 0, length)?;
         }
         self.set_length(ledger, length)
     }
@@ -151,15 +162,60 @@ impl EntryWriter {
             spool: spool.clone(),
             digester: Digester::new(),
             length: 0,
+            asker: Asker {
+                is_patient: false,
+                is_stream: true,
+            },
             buffer: Vec::new(),
             file: None,
             is_broken: false,
         }
     }
 
+    /// What it brings waits where it is if there is no room, and does not count as refused.
+    pub(super) fn patiently(mut self) -> Self {
+        self.asker.is_patient = true;
+        self
+    }
+
     /// How many bytes were written so far.
     pub fn length(&self) -> u64 {
         self.length
+    }
+
+    /// Says before all else that the content will be `length` bytes long, and called `naming`: all its room is made
+    /// now, so that what can never fit is refused before older entries give way to it. If it becomes longer
+    /// after all, it is a stream from there on.
+    ///
+    /// # Errors
+    /// [`SpoolError`] if there is no room.
+    pub fn expect(&mut self, length: u64, naming: &Naming) -> Result<(), SpoolError> {
+        // What is small is known as a whole before any room is made for it.
+        if length <= BUFFER as u64 || self.length > 0 {
+            return Ok(());
+        }
+        let head = Head {
+            bucket: naming.bucket.clone(),
+            key: naming.key.clone(),
+            attributes: naming.attributes.clone(),
+            digests: Digests {
+                length,
+                ..Digests::of(&[])
+            },
+            accepted: clock::system_time(),
+            // As long as it can be.
+            sequence: u64::MAX,
+        };
+        let trailer = trailer::encode(&head).ok_or(SpoolError::TooMuch)?;
+        let whole = length.saturating_add(trailer.len() as u64);
+        let asker = Asker {
+            is_stream: false,
+            ..self.asker
+        };
+        let spool = &self.spool;
+        let make = |ledger: &mut Ledger<'_>| Reserved::new(spool, ledger, asker, whole);
+        self.file = Some(spool.0.locked(make)?);
+        Ok(())
     }
 
     /// Adds to the content.
@@ -195,13 +251,14 @@ impl EntryWriter {
             Some(mut reserved) => {
                 spool.0.locked(|ledger| {
                     let has_room = ledger.has_room(wanted - reserved.length, 0);
-                    reserved.fit(ledger, if has_room { wanted } else { needed })
+                    reserved.fit(ledger, self.asker, if has_room { wanted } else { needed })
                 })?;
                 Ok(reserved)
             }
             None => spool.0.locked(|ledger| {
                 let has_room = ledger.has_room(wanted, 1);
-                Reserved::new(spool, ledger, if has_room { wanted } else { needed })
+                let length = if has_room { wanted } else { needed };
+                Reserved::new(spool, ledger, self.asker, length)
             }),
         }
     }
@@ -235,6 +292,10 @@ impl EntryWriter {
             sequence: 0,
         };
         let (spool, length) = (&self.spool, self.length);
+        let asker = Asker {
+            is_stream: false,
+            ..self.asker
+        };
         let mut number = |ledger: &mut Ledger<'_>| {
             head.sequence = ledger.sequence();
             let trailer = trailer::encode(&head).ok_or(SpoolError::TooMuch)?;
@@ -243,12 +304,12 @@ impl EntryWriter {
         let (file, trailer) = match self.file.take() {
             None => spool.0.locked(|ledger| {
                 let (whole, trailer) = number(ledger)?;
-                Ok((Reserved::new(spool, ledger, whole)?, trailer))
+                Ok((Reserved::new(spool, ledger, asker, whole)?, trailer))
             })?,
             Some(mut reserved) => {
                 let trailer = spool.0.locked(|ledger| {
                     let (whole, trailer) = number(ledger)?;
-                    reserved.fit(ledger, whole).map(|()| trailer)
+                    reserved.fit(ledger, asker, whole).map(|()| trailer)
                 })?;
                 (reserved, trailer)
             }

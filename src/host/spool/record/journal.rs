@@ -16,7 +16,7 @@ use super::compress::Compression;
 use super::limits::Fill;
 use super::lines;
 use crate::host::s3::Attributes;
-use crate::host::spool::ledger::{Ledger, lock_file};
+use crate::host::spool::ledger::{Asker, Ledger, lock_file};
 use crate::host::spool::{Added, Naming, Spool, SpoolError, disk, place};
 
 /// Room is reserved in steps.
@@ -72,7 +72,7 @@ impl Journal {
         let place = &spool.0.place;
         let failed = place.failed("cannot make a batch in", "records");
         let mut journal = spool.0.locked(|ledger| {
-            find_room(ledger, is_patient, begin, 1, begin)?;
+            ledger.make_room(asker(is_patient), begin, 1, begin)?;
             ledger.begin()?;
             let (file, name) = loop {
                 let name = ledger.sequence().to_string();
@@ -247,7 +247,7 @@ impl Journal {
                 false => needed * 2,
             };
             let more = wanted.saturating_sub(self.reserved);
-            find_room(ledger, self.is_patient, more, 0, wanted)?;
+            ledger.make_room(asker(self.is_patient), more, 0, wanted)?;
             self.set_length(ledger, wanted)
         })
     }
@@ -276,16 +276,10 @@ impl Journal {
     }
 }
 
-fn find_room(
-    ledger: &mut Ledger<'_>,
-    is_patient: bool,
-    bytes: u64,
-    entries: u64,
-    whole: u64,
-) -> Result<(), SpoolError> {
-    match is_patient {
-        true => ledger.find_room(bytes, entries, whole),
-        false => ledger.make_room(bytes, entries, whole),
+fn asker(is_patient: bool) -> Asker {
+    Asker {
+        is_patient,
+        is_stream: false,
     }
 }
 

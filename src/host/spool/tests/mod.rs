@@ -36,13 +36,17 @@ fn usage_of(spool: &Spool) -> (u64, u64) {
 /// Bytes and entries, as they are found.
 fn count(spool: &Spool) -> (u64, u64) {
     let mut counted = (0, 0);
-    // In the order in which files move.
+    let mut known = std::collections::BTreeSet::new();
+    // In the order in which files move; one that has moved meanwhile counts once.
     for name in ["tmp", "entries", "aside"] {
         for file in spool.path().join(name).read_dir().unwrap() {
             let file = file.unwrap();
             let is_reason = file.file_name().to_string_lossy().ends_with(".reason");
             // It may be gone by now.
-            if !is_reason && let Ok(metadata) = file.metadata() {
+            if !is_reason
+                && let Ok(metadata) = file.metadata()
+                && known.insert(std::os::unix::fs::MetadataExt::ino(&metadata))
+            {
                 counted = (counted.0 + metadata.len(), counted.1 + 1);
             }
         }

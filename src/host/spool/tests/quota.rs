@@ -1,7 +1,7 @@
 //! What fits and what does not.
 
 use core::time::Duration;
-use std::io::Write as _;
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::string::ToString as _;
 use std::time::Instant;
@@ -104,6 +104,95 @@ fn the_oldest_give_way_to_bytes_and_those_aside_come_last() {
     // For what never fits nothing is dropped.
     assert!(spool.add(&mut &[7; 10_001][..], naming("5")).is_err());
     assert_eq!(keys(&spool), ["4"]);
+}
+
+/// A spool of 4 MB with four entries that fill most of it.
+fn nearly_full(folder: &Path) -> Spool {
+    let options = Options {
+        max_bytes: Some(4_000_000),
+        when_full: WhenFull::DropOldest,
+        ..options()
+    };
+    let spool = Spool::open(folder, options).unwrap();
+    for key in ["0", "1", "2", "3"] {
+        spool.add(&mut &[5; 900_000][..], naming(key)).unwrap();
+    }
+    spool
+}
+
+#[test]
+fn what_may_never_fit_does_not_drop_everything() {
+    let folder = memory();
+    let spool = nearly_full(folder.path());
+    // A stream of unknown length.
+    let error = spool
+        .add(&mut &[7; 6_000_000][..], naming("stream"))
+        .unwrap_err();
+    assert!(error.to_string().contains("a stream"), "{error}");
+    assert_eq!(keys(&spool), ["2", "3"]);
+    // One that fails half-way.
+    struct Torn;
+    impl std::io::Read for Torn {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
+    }
+    let mut torn = [7; 1_000_000].chain(Torn);
+    spool.add(&mut torn, naming("torn")).unwrap_err();
+    assert_eq!(keys(&spool), ["2", "3"]);
+    // One that fits takes its place.
+    spool
+        .add(&mut &[7; 3_000_000][..], naming("stream"))
+        .unwrap_err();
+    spool
+        .add(&mut &[7; 1_900_000][..], naming("stream"))
+        .unwrap();
+    assert_eq!(keys(&spool), ["2", "3", "stream"]);
+    assert_eq!(usage_of(&spool), count(&spool));
+}
+
+#[test]
+fn what_is_known_to_be_too_large_drops_nothing_and_what_fits_gets_its_room_at_once() {
+    let folder = memory();
+    let spool = nearly_full(folder.path());
+    let error = spool
+        .writer()
+        .expect(4_000_000, &naming("large"))
+        .unwrap_err();
+    assert!(error.to_string().contains("larger than"), "{error}");
+    assert_eq!(keys(&spool).len(), 4);
+    let mut writer = spool.writer();
+    writer.expect(3_500_000, &naming("large")).unwrap();
+    assert_eq!(keys(&spool), [""; 0]);
+    // Nobody else's room.
+    let full = spool.add(&mut &[8; 600_000][..], naming("other"));
+    assert!(full.unwrap_err().is_full());
+    writer.append(&[7; 3_500_000]).unwrap();
+    writer.commit(naming("large")).unwrap();
+    assert_eq!(keys(&spool), ["large"]);
+    assert_eq!(usage_of(&spool), count(&spool));
+    // Shorter and longer than it was said to be.
+    for length in [100, 1_000_000] {
+        let mut writer = spool.writer();
+        writer.expect(200_000, &naming("other")).unwrap();
+        writer.append(&std::vec![9; length]).unwrap();
+        writer.commit(naming("other")).unwrap();
+        assert_eq!(usage_of(&spool), count(&spool));
+    }
+}
+
+#[test]
+fn for_what_others_are_writing_nothing_is_dropped() {
+    let folder = memory();
+    let spool = nearly_full(folder.path());
+    let mut writer = spool.writer();
+    writer.expect(2_000_000, &naming("first")).unwrap();
+    let left = keys(&spool);
+    assert_eq!(left, ["2", "3"]);
+    // With everything dropped it would not fit beside the first one.
+    let mut second = spool.writer();
+    assert!(second.expect(2_500_000, &naming("second")).is_err());
+    assert_eq!(keys(&spool), left);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::vec::Vec;
 use super::chooser::{Look, Refusal};
 use super::folder::{Folder, Found, Removal};
 use crate::core::time::UnixTime;
-use crate::host::spool::{Batch, Full, Naming, Spool, SpoolError, WhenFull};
+use crate::host::spool::{Batch, Full, Naming, Spool, SpoolError};
 
 /// Makes what is decided about an entry of a file's name and the time of its last change.
 pub type Names = dyn Fn(&OsStr, UnixTime) -> Result<Naming, String> + Send + Sync;
@@ -135,11 +135,8 @@ fn read_one(
         Found::File(_) => return Ok(Some(Outcome::Changed)),
         Found::Refused(why, _) => return refused(why, String::new()),
     }
-    let options = spool.options();
-    if options
-        .max_bytes
-        .is_some_and(|max| look.length + TRAILER > max)
-    {
+    let max = spool.options().max_bytes;
+    if max.is_some_and(|max| look.length + TRAILER > max) {
         return refused(Refusal::TooLarge, String::new());
     }
     let modified = UnixTime::from_secs(u64::try_from(look.modified.0).unwrap_or_default());
@@ -148,11 +145,8 @@ fn read_one(
         Err(why) => return refused(Refusal::Key, why),
     };
     // What is tried and refused is counted as refused: a file that waits where it is has lost nothing.
-    if options.when_full == WhenFull::Reject {
-        let whole = look.length + TRAILER;
-        spool.0.locked(|ledger| ledger.find_room(whole, 1, whole))?;
-    }
-    let mut writer = spool.writer();
+    let mut writer = spool.writer().patiently();
+    writer.expect(look.length, &naming)?;
     let mut piece = std::vec![0; PIECE];
     loop {
         match file.read(&mut piece) {

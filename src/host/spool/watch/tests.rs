@@ -375,7 +375,7 @@ fn what_a_killed_process_was_removing_comes_back() {
 #[test]
 fn a_full_spool_leaves_files_where_they_are() {
     let places = places_with(spool::Options {
-        max_bytes: Some(25_000),
+        max_bytes: Some(20_000),
         ..spool::Options::default()
     });
     let watched = Watched::start(&places.watched, &places.spool, &never_quiet());
