@@ -216,6 +216,10 @@ impl Observer for Log {
         let what = format!("a batch of records waits on disk for becoming an entry: {error}");
         self.0.warn(&what, error.remedy);
     }
+
+    fn damaged(&self, error: &RecordError) {
+        self.0.warn(&error.what, error.remedy);
+    }
 }
 
 fn of_record(error: &RecordError) -> CliError {

@@ -70,6 +70,18 @@ pub enum SpoolError {
         /// What is wrong with it.
         found: &'static str,
     },
+    /// An open batch of records has no header any more. It stays where it is.
+    UnreadableBatch {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Records of a batch are not what was written. The others are taken.
+    DamagedRecords {
+        /// The file.
+        path: PathBuf,
+        /// How many lines that are.
+        lines: u64,
+    },
     /// Key and attributes are longer than S3 takes by far.
     TooMuch,
     /// What was to be accepted cannot be read.
@@ -144,6 +156,10 @@ impl SpoolError {
             Self::Damaged { .. } => {
                 "see the kernel's log for errors of the disk; `keystead spool drop` removes the entry"
             }
+            Self::UnreadableBatch { .. } => {
+                "an update of keystead may read it; else take its records, one a line, out of the file, and remove it"
+            }
+            Self::DamagedRecords { .. } => "see the kernel's log for errors of the disk (`dmesg`)",
             Self::TooMuch => "S3 takes 2 KB of metadata, and ten tags",
             Self::Source(_) => "",
             Self::Io { source, .. } => match Errno::from_io_error(source) {
@@ -214,6 +230,16 @@ impl fmt::Display for SpoolError {
             Self::Damaged { path, found } => {
                 write!(f, "the entry {} is damaged: {found}", path.display())
             }
+            Self::UnreadableBatch { path } => write!(
+                f,
+                "what was decided about the batch of records {} cannot be read: it stays there, and is not delivered",
+                path.display()
+            ),
+            Self::DamagedRecords { path, lines } => write!(
+                f,
+                "{lines} lines of the batch of records {} are damaged, and left out",
+                path.display()
+            ),
             Self::TooMuch => f.write_str("key, metadata and tags are too long"),
             Self::Source(error) => write!(f, "cannot read what is to be added: {error}"),
             Self::Io { what, path, source } => write!(f, "{what} {}: {source}", path.display()),

@@ -136,6 +136,10 @@ impl record::Observer for BatchLog {
         let what = format!("a batch of records waits on disk for becoming an entry: {error}");
         self.console.warn(&what, error.remedy);
     }
+
+    fn damaged(&self, error: &RecordError) {
+        self.console.warn(&error.what, error.remedy);
+    }
 }
 
 /// Tells about the socket.

@@ -1,34 +1,30 @@
 //! An open batch: a file in the spool's `records/`, which outlives its writer.
 //!
 //! Its first line is the [`Header`], the records follow, each in its line. Room is reserved ahead, as zeros, for the
-//! records and once more for the entry that they become. A line that is no record ends the batch: it is where a
-//! writer was killed, or what had not been synced when the power went away. Nobody was told of that to be on disk.
+//! records and once more for the entry that they become.
 
+use core::slice;
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read, Seek as _, SeekFrom};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt as _;
 use std::string::{String, ToString as _};
 use std::vec::Vec;
 
-use rustix::fs::{FlockOperation, OFlags};
 use serde::{Deserialize, Serialize};
 
 use super::compress::Compression;
 use super::limits::Fill;
-use super::lines;
 use crate::host::s3::Attributes;
 use crate::host::spool::ledger::{Asker, Ledger, lock_file};
-use crate::host::spool::{Added, Naming, Spool, SpoolError, disk, place};
+use crate::host::spool::{Added, Naming, Spool, SpoolError, disk};
 
 /// Room is reserved in steps.
 const STEP: u64 = 256 * 1024;
 
-/// More than the longest key, metadata and tags.
-const MOST_HEADER: u64 = 256 * 1024;
-
 /// What was decided when the batch was begun.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct Header {
+pub(super) struct Header {
     bucket: String,
     key: String,
     attributes: Attributes,
@@ -38,18 +34,25 @@ struct Header {
 /// An open batch. Dropped, its file stays, and is for whoever recovers.
 #[derive(Debug)]
 pub struct Journal {
-    spool: Spool,
-    file: File,
-    name: String,
-    header: Header,
+    pub(super) spool: Spool,
+    pub(super) file: File,
+    pub(super) name: String,
+    pub(super) header: Header,
     /// Where the records begin.
-    begin: u64,
-    fill: Fill,
+    pub(super) begin: u64,
+    pub(super) fill: Fill,
+    /// So far something was written.
+    pub(super) written: u64,
+    /// Where the records are, if there are damaged lines between them.
+    pub(super) ranges: Option<Vec<Range>>,
     /// The length of the file.
-    reserved: u64,
+    pub(super) reserved: u64,
     /// Whether its writer waits where there is no room: nothing is refused then.
-    is_patient: bool,
+    pub(super) is_patient: bool,
 }
+
+/// Where records are in a file, and how many bytes.
+pub(super) type Range = (u64, u64);
 
 impl Journal {
     /// Begins a batch that will be called `naming`. When this returns, its name is on disk.
@@ -88,6 +91,8 @@ impl Journal {
                 header,
                 begin,
                 fill: Fill::default(),
+                written: begin,
+                ranges: None,
                 reserved: 0,
                 is_patient,
             };
@@ -123,7 +128,16 @@ impl Journal {
     /// Adds records, each with its newline.
     pub fn append(&mut self, lines: &[u8], records: u64) -> Result<(), SpoolError> {
         let end = self.begin + self.fill.bytes;
-        self.reserve(end + lines.len() as u64)?;
+        let new_end = end + lines.len() as u64;
+        if self.written > end {
+            // What was taken back: written over in part, its rest could be taken for a record.
+            let reserved = self.reserved;
+            self.set_reserved(end)?;
+            self.written = end;
+            self.set_reserved(reserved)?;
+        }
+        self.reserve(new_end)?;
+        self.written = new_end;
         disk::write_at(&self.file, lines, end)
             .map_err(self.spool.0.place.failed("cannot write to", "records"))?;
         self.fill.bytes += lines.len() as u64;
@@ -160,63 +174,20 @@ impl Journal {
         }
     }
 
-    /// Opens the batches that killed processes have left.
-    pub fn abandoned(spool: &Spool) -> Result<Vec<Self>, SpoolError> {
-        let place = &spool.0.place;
-        let failed = place.failed("cannot read", "records");
-        // While the ledger is locked nobody is between making a file and locking it.
-        let found = spool.0.locked(|_| {
-            let names = place::names(&place.records).map_err(&failed)?;
-            let lock = |name: String| Some((lock_abandoned(&place.records, &name)?, name));
-            Ok(names.into_iter().filter_map(lock).collect::<Vec<_>>())
-        })?;
-        let mut all = Vec::new();
-        for (file, name) in found {
-            all.extend(Self::read(spool, file, name).map_err(&failed)?);
-        }
-        Ok(all)
-    }
-
-    /// Reads what somebody left; `None` if nothing was accepted into it.
-    fn read(spool: &Spool, file: File, name: String) -> io::Result<Option<Self>> {
-        let reserved = file.metadata()?.len();
-        let mut reader = BufReader::new(&file);
-        let mut first = Vec::new();
-        let most = MOST_HEADER;
-        let begin = Read::take(&mut reader, most).read_until(b'\n', &mut first)?;
-        let header = first.strip_suffix(b"\n");
-        let header = header.and_then(|json| serde_json::from_slice(json).ok());
-        let Some(header) = header else {
-            // Killed before it had one.
-            let _ = spool
-                .0
-                .locked(|ledger| remove(spool, ledger, &name, reserved));
-            return Ok(None);
-        };
-        let fill = valid(&mut reader)?;
-        drop(reader);
-        Ok(Some(Self {
-            spool: spool.clone(),
-            file,
-            name,
-            header,
-            begin: begin as u64,
-            fill,
-            reserved,
-            is_patient: true,
-        }))
-    }
-
     fn try_entry(&mut self) -> Result<Added, SpoolError> {
+        let all = [(self.begin, self.fill.bytes)];
+        let ranges = self.ranges.as_deref().unwrap_or(&all).to_vec();
+        let end = ranges.last().map_or(self.begin, |(at, bytes)| at + bytes);
         // The room for the entry.
-        self.set_reserved(self.begin + self.fill.bytes)?;
+        self.set_reserved(end)?;
         let mut writer = self.spool.writer();
-        let mut source = &self.file;
-        let copied = source.seek(SeekFrom::Start(self.begin)).and_then(|_| {
-            let mut content = source.take(self.fill.bytes);
-            self.header.compression.copy(&mut content, &mut writer)
-        });
-        if let Err(error) = copied {
+        let mut content = Content {
+            file: &self.file,
+            ranges: ranges.iter(),
+            now: (0, 0),
+        };
+        let compression = self.header.compression;
+        if let Err(error) = compression.copy(&mut content, &mut writer) {
             return Err(match error.downcast::<SpoolError>() {
                 Ok(of_spool) => of_spool,
                 Err(other) => {
@@ -276,6 +247,32 @@ impl Journal {
     }
 }
 
+/// The records of a batch.
+struct Content<'a> {
+    file: &'a File,
+    ranges: slice::Iter<'a, Range>,
+    now: Range,
+}
+
+impl Read for Content<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.now.1 == 0 {
+            match self.ranges.next() {
+                Some(next) => self.now = *next,
+                None => return Ok(0),
+            }
+        }
+        let (at, left) = self.now;
+        let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let read = self.file.read_at(&mut buffer[..most], at)?;
+        if read == 0 && most > 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.now = (at + read as u64, left - read as u64);
+        Ok(read)
+    }
+}
+
 fn asker(is_patient: bool) -> Asker {
     Asker {
         is_patient,
@@ -283,7 +280,7 @@ fn asker(is_patient: bool) -> Asker {
     }
 }
 
-fn remove(
+pub(super) fn remove(
     spool: &Spool,
     ledger: &mut Ledger<'_>,
     name: &str,
@@ -296,30 +293,4 @@ fn remove(
         ledger.counts.bytes = ledger.counts.bytes.saturating_sub(length);
     }
     Ok(())
-}
-
-/// Opens a batch and locks it; `None` if somebody else has, or it is none.
-fn lock_abandoned(folder: &File, name: &str) -> Option<File> {
-    let file = place::open_file(folder, name, OFlags::RDWR).ok()?;
-    let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
-    locked.is_ok().then_some(file)
-}
-
-/// How much of what follows is records.
-fn valid(reader: &mut dyn io::BufRead) -> io::Result<Fill> {
-    let mut fill = Fill::default();
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        // A line that is longer was not written here.
-        let most = lines::LARGEST_RECORD as u64 + 1;
-        let read = Read::take(&mut *reader, most).read_until(b'\n', &mut line)?;
-        match line.strip_suffix(b"\n") {
-            Some(record) if lines::check(record).is_ok() => {
-                fill.bytes += read as u64;
-                fill.records += 1;
-            }
-            _ => return Ok(fill),
-        }
-    }
 }

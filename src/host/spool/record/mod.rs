@@ -10,6 +10,7 @@ mod journal;
 mod limits;
 mod lines;
 mod recorder;
+mod recovery;
 mod socket;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 use core::fmt;
 use core::time::Duration;
 use std::boxed::Box;
+use std::collections::BTreeSet;
 use std::format;
 use std::string::{String, ToString as _};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -15,6 +16,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use super::compress::Compression;
 use super::journal::Journal;
 use super::limits::{Fill, Limits};
+use super::recovery::Abandoned;
 use crate::core::text::Hex;
 use crate::core::time::UnixTime;
 use crate::host::clock;
@@ -37,6 +39,9 @@ const RECOVER: Duration = Duration::from_secs(60);
 
 /// After this, a batch that could not become an entry is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
+
+/// More is not told of files that cannot be read.
+const MOST_DAMAGED: usize = 100;
 
 /// How records are collected.
 #[derive(Debug, Clone, Default)]
@@ -96,6 +101,8 @@ pub trait Observer: Send + Sync {
     fn added(&self, added: &Added, records: u64);
     /// A batch is complete and cannot become an entry; it is on disk, and tried again.
     fn failed(&self, error: &RecordError);
+    /// What a killed process has left cannot be read, or not all of it. Once for each.
+    fn damaged(&self, error: &RecordError);
 }
 
 /// Collects records. Its clones are the same one.
@@ -120,6 +127,8 @@ struct State {
     complete: Vec<Journal>,
     not_before: Option<Instant>,
     was_told: Option<RecordError>,
+    /// What was told about files that cannot be read.
+    damaged: BTreeSet<String>,
 }
 
 struct Open {
@@ -154,6 +163,7 @@ impl Recorder {
                 complete: Vec::new(),
                 not_before: None,
                 was_told: None,
+                damaged: BTreeSet::new(),
             }),
             changed: Condvar::new(),
         }))
@@ -193,8 +203,21 @@ impl Recorder {
     /// # Errors
     /// [`SpoolError`] if that cannot be looked for.
     pub fn recover(&self) -> Result<(), SpoolError> {
-        let found = Journal::abandoned(&self.0.spool)?;
-        self.0.lock().complete.extend(found);
+        let Abandoned { journals, damaged } = Abandoned::find(&self.0.spool)?;
+        let damaged = damaged.into_iter().map(RecordError::from);
+        let mut news = Vec::new();
+        {
+            let mut state = self.0.lock();
+            state.complete.extend(journals);
+            for error in damaged {
+                if state.damaged.len() < MOST_DAMAGED && state.damaged.insert(error.what.clone()) {
+                    news.push(error);
+                }
+            }
+        }
+        for error in &news {
+            self.0.observer.damaged(error);
+        }
         self.0.exclusive(|_| {});
         Ok(())
     }

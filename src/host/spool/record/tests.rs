@@ -1,8 +1,10 @@
 //! Records on real disks: batches, many writers, what killed processes leave, sockets.
 
+mod left;
+
 use core::time::Duration;
 use std::boxed::Box;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
@@ -53,6 +55,9 @@ struct Silent;
 impl Observer for Silent {
     fn added(&self, _added: &Added, _records: u64) {}
     fn failed(&self, _error: &RecordError) {}
+    fn damaged(&self, error: &RecordError) {
+        panic!("{error}");
+    }
 }
 
 impl SocketObserver for Silent {
@@ -248,60 +253,6 @@ fn many_writers_share_batches_and_lose_nothing() {
 fn open_batch(folder: &Path) -> std::path::PathBuf {
     let mut files = folder.join("records").read_dir().unwrap();
     files.next().unwrap().unwrap().path()
-}
-
-#[test]
-fn what_a_killed_process_left_becomes_an_entry_without_its_torn_end() {
-    for end in [
-        &b""[..],
-        b"{\"torn\":",
-        b"4",
-        b"\0\0\0\0",
-        b"4\n\0\0\n5\n",
-        b"}\n6\n",
-    ] {
-        let folder = tempfile::tempdir().unwrap();
-        let spool = open(folder.path());
-        let first = recorder(&spool, Options::default());
-        first.add(b"1\n2\n").unwrap();
-        first.add(b"3\n").unwrap();
-        // While somebody has it, it is left alone.
-        let second = recorder(&open(folder.path()), Options::default());
-        second.recover().unwrap();
-        assert_eq!(contents(&spool).len(), 0);
-        drop(first);
-
-        let path = open_batch(folder.path());
-        let content = fs::read(&path).unwrap();
-        let at = content.iter().rposition(|&byte| byte == b'\n').unwrap() + 1;
-        let file = OpenOptions::new().write(true).open(&path).unwrap();
-        std::os::unix::fs::FileExt::write_all_at(&file, end, at as u64).unwrap();
-        second.recover().unwrap();
-        let found = contents(&spool).concat();
-        assert!(found == b"1\n2\n3\n" || found == b"1\n2\n3\n4\n", "{end:?}");
-        assert_eq!(folder.path().join("records").read_dir().unwrap().count(), 0);
-    }
-}
-
-#[test]
-fn a_batch_that_became_an_entry_before_the_end_is_not_there_twice() {
-    let folder = tempfile::tempdir().unwrap();
-    let spool = open(folder.path());
-    let first = recorder(&spool, Options::default());
-    first.add(b"1\n").unwrap();
-    let kept = open_batch(folder.path());
-    let copy = fs::read(&kept).unwrap();
-    first.close().unwrap();
-    // As if it had been killed before it removed the batch.
-    fs::write(&kept, copy).unwrap();
-    let second = recorder(&spool, Options::default());
-    second.recover().unwrap();
-    assert_eq!(contents(&spool), [b"1\n"]);
-    // Neither is one that was killed before it had a header.
-    fs::write(&kept, b"{\"bucket\":").unwrap();
-    second.recover().unwrap();
-    assert_eq!(contents(&spool).len(), 1);
-    assert!(!kept.exists());
 }
 
 #[test]
