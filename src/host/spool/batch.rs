@@ -6,7 +6,8 @@ use std::vec::Vec;
 
 use super::Spool;
 use super::error::SpoolError;
-use super::writer::{Added, EntryWriter, Naming, Pending};
+use super::pending::Pending;
+use super::writer::{Added, EntryWriter, Naming};
 
 /// So many threads wait for the disk at the same time.
 const SYNCING: usize = 16;

@@ -17,7 +17,8 @@ use crate::core::time::UnixTime;
 use crate::host::s3::{Attributes, Content, Digests};
 
 /// What an entry is known by: the first 16 bytes of SHA-256 over `BUCKET/KEY` and the content's SHA-256. The same
-/// content under the same key is the same entry.
+/// content under the same key is the same entry, unless another content was accepted under that key in between: then
+/// it is one of its own, whose id is made of that one and of the other one's sequence.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(pub [u8; 16]);
 
@@ -29,6 +30,16 @@ impl EntryId {
         for part in [bucket.as_bytes(), b"/", key.as_bytes(), sha256] {
             context.update(part);
         }
+        let mut id = [0; 16];
+        id.copy_from_slice(&context.finish().as_ref()[..16]);
+        Self(id)
+    }
+
+    /// The id of the same content under the same key, after another one that has this sequence.
+    fn after(self, sequence: u64) -> Self {
+        let mut context = Context::new(&SHA256);
+        context.update(&self.0);
+        context.update(&sequence.to_be_bytes());
         let mut id = [0; 16];
         id.copy_from_slice(&context.finish().as_ref()[..16]);
         Self(id)
@@ -90,12 +101,17 @@ pub struct Head {
     pub accepted: UnixTime,
     /// Entries go in this order: greater than that of every entry before, whatever the clock says.
     pub sequence: u64,
+    /// The same content was accepted under the same key before, and another one after that: this is the sequence of the
+    /// other one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
 }
 
 impl Head {
     /// The entry's id.
     pub fn id(&self) -> EntryId {
-        EntryId::of(&self.bucket, &self.key, &self.digests.sha256)
+        let id = EntryId::of(&self.bucket, &self.key, &self.digests.sha256);
+        self.after.map_or(id, |other| id.after(other))
     }
 }
 

@@ -58,6 +58,7 @@ mod ledger;
 mod news;
 mod oldest;
 mod page;
+mod pending;
 mod place;
 pub mod record;
 mod trailer;

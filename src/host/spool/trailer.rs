@@ -88,6 +88,16 @@ pub(super) fn glance(folder: &File, name: &str) -> Option<(u64, u64)> {
     Some((footer.map_or(0, |footer| footer.sequence), length))
 }
 
+/// The head of an entry that was accepted after the one with that sequence. `None` for others, and for what cannot
+/// be read: whoever delivers it says so.
+pub(super) fn read_younger(folder: &File, name: &str, than: u64) -> Option<Head> {
+    let file = place::open_file(folder, name, OFlags::RDONLY).ok()?;
+    let length = file.metadata().ok()?.len();
+    let tail = tail(&file, length, FOOTER).ok()?;
+    let footer = Footer::parse(&tail, length).ok()?;
+    (footer.sequence > than).then(|| read(&file, length).ok())?
+}
+
 /// The first bytes of SHA-256.
 pub(super) fn check(bytes: &[u8]) -> [u8; 8] {
     let mut context = Context::new(&SHA256);

@@ -11,7 +11,7 @@ use super::disk;
 use super::entry::{EntryId, Head};
 use super::error::SpoolError;
 use super::ledger::{Asker, Ledger, lock_file};
-use super::place;
+use super::pending::Pending;
 use super::trailer;
 use crate::host::clock;
 use crate::host::s3::{Attributes, Digester, Digests};
@@ -59,12 +59,12 @@ pub struct EntryWriter {
 
 /// A file in `tmp`. Its lock says that somebody is writing to it, its length how much is reserved for that.
 #[derive(Debug)]
-struct Reserved {
+pub(super) struct Reserved {
     spool: Spool,
-    file: File,
-    name: String,
+    pub(super) file: File,
+    pub(super) name: String,
     length: u64,
-    is_done: bool,
+    pub(super) is_done: bool,
 }
 
 impl Reserved {
@@ -121,7 +121,7 @@ impl Reserved {
         Ok(())
     }
 
-    fn fit(
+    pub(super) fn fit(
         &mut self,
         ledger: &mut Ledger<'_>,
         asker: Asker,
@@ -205,6 +205,7 @@ impl EntryWriter {
             accepted: clock::system_time(),
             // As long as it can be.
             sequence: u64::MAX,
+            after: None,
         };
         let trailer = trailer::encode(&head).ok_or(SpoolError::TooMuch)?;
         let whole = length.saturating_add(trailer.len() as u64);
@@ -269,10 +270,11 @@ impl EntryWriter {
     /// [`SpoolError`]. It was not accepted then; only if the disk failed in the very last step, the entry may be
     /// there all the same, whole.
     pub fn commit(self, naming: Naming) -> Result<Added, SpoolError> {
+        let spool = self.spool.clone();
         let mut pending = self.finish(naming)?;
         pending.sync()?;
         pending.publish()?;
-        pending.spool.sync_entries()?;
+        spool.sync_entries()?;
         Ok(pending.added)
     }
 
@@ -282,7 +284,6 @@ impl EntryWriter {
             return Err(broken());
         }
         let digests = self.digester.finish();
-        let id = EntryId::of(&naming.bucket, &naming.key, &digests.sha256);
         let mut head = Head {
             bucket: naming.bucket,
             key: naming.key,
@@ -290,6 +291,7 @@ impl EntryWriter {
             digests,
             accepted: clock::system_time(),
             sequence: 0,
+            after: None,
         };
         let (spool, length) = (&self.spool, self.length);
         let asker = Asker {
@@ -316,15 +318,12 @@ impl EntryWriter {
         };
         disk::write(&file.file, &self.buffer, &trailer)
             .map_err(spool.0.place.failed("cannot write to", "tmp"))?;
-        Ok(Pending {
-            spool: self.spool.clone(),
-            file,
-            added: Added {
-                id,
-                digests,
-                is_new: true,
-            },
-        })
+        let added = Added {
+            id: head.id(),
+            digests,
+            is_new: true,
+        };
+        Ok(Pending::new(&self.spool, file, asker, head, added))
     }
 }
 
@@ -346,72 +345,6 @@ impl Write for EntryWriter {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// An entry that is complete in `tmp`.
-#[derive(Debug)]
-pub(super) struct Pending {
-    spool: Spool,
-    file: Reserved,
-    pub(super) added: Added,
-}
-
-impl Pending {
-    /// See [`disk::start_writing`].
-    pub(super) fn start_writing(&self) {
-        disk::start_writing(&self.file.file);
-    }
-
-    /// First of all: the name may not be there before the content is.
-    pub(super) fn sync(&self) -> Result<(), SpoolError> {
-        let failed = self.spool.0.place.failed("cannot sync a file in", "tmp");
-        disk::sync_file(&self.file.file).map_err(failed)
-    }
-
-    /// Gives it its name. The folder is to be synced after that, also if the entry was there before: whoever made
-    /// it may not have come that far.
-    pub(super) fn publish(&mut self) -> Result<(), SpoolError> {
-        let spool = self.spool.clone();
-        let place = &spool.0.place;
-        let name = self.added.id.to_string();
-        let failed = place.failed("cannot make the entry", &name);
-        loop {
-            let is_new = disk::rename_new(&place.tmp, &self.file.name, &place.entries, &name);
-            if is_new.map_err(&failed)? {
-                self.file.is_done = true;
-                return Ok(());
-            }
-            match spool.open_entry(self.added.id) {
-                // Dropping this one removes it.
-                Ok(Some(_)) => {
-                    self.added.is_new = false;
-                    return Ok(());
-                }
-                // Delivered in this very moment.
-                Ok(None) => {}
-                Err(SpoolError::Damaged { .. }) => return self.replace(&name),
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// What has the name is not the entry, and gives way.
-    fn replace(&mut self, name: &str) -> Result<(), SpoolError> {
-        let spool = self.spool.clone();
-        let place = &spool.0.place;
-        let failed = place.failed("cannot make the entry", name);
-        spool.0.locked(|ledger| {
-            ledger.begin()?;
-            let damaged = place::length(&place.entries, name).map_err(&failed)?;
-            disk::rename(&place.tmp, &self.file.name, &place.entries, name).map_err(&failed)?;
-            if let Some(damaged) = damaged {
-                ledger.forget(damaged);
-            }
-            Ok(())
-        })?;
-        self.file.is_done = true;
         Ok(())
     }
 }

@@ -127,6 +127,43 @@ fn the_same_twice_is_one_entry() {
     assert!(spool.add(&mut &b"y"[..], naming("key")).unwrap().is_new);
 }
 
+/// What is in the bucket in the end is what was accepted last.
+#[test]
+fn a_content_that_comes_back_after_another_one_comes_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), Options::default()).unwrap();
+    let add = |content: &str| spool.add(&mut content.as_bytes(), naming("switch")).unwrap();
+    let contents = || -> Vec<Vec<u8>> {
+        let entries = spool.entries().unwrap().into_iter();
+        entries
+            .map(|(id, _)| content(&spool.open_entry(id).unwrap().unwrap()))
+            .collect()
+    };
+    let first = add("on");
+    assert!(add("off").is_new);
+    // What comes under other keys is of no account.
+    spool.add(&mut &b"x"[..], naming("other")).unwrap();
+    let last = add("on");
+    assert!(last.is_new && last.id != first.id);
+    assert_eq!(contents(), [&b"on"[..], b"off", b"x", b"on"]);
+    let again = add("on");
+    assert_eq!((again.id, again.is_new), (last.id, false));
+    assert!(add("off").is_new);
+    // Together, too.
+    let mut batch = spool.batch();
+    for content in ["up", "down", "up"] {
+        let mut writer = spool.writer();
+        writer.append(content.as_bytes()).unwrap();
+        batch.add(writer, naming("lift")).unwrap();
+    }
+    let added = batch.commit().unwrap();
+    assert!(added.iter().all(|added| added.is_new));
+    assert_eq!(contents()[5..], [&b"up"[..], b"down", b"up"]);
+    assert_eq!(usage_of(&spool), count(&spool));
+    let again = Spool::open(folder.path(), Options::default()).unwrap();
+    assert_eq!(again.entries().unwrap().len(), 8);
+}
+
 #[test]
 fn a_writer_that_is_dropped_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();

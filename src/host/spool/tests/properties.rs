@@ -39,22 +39,47 @@ fn step() -> impl Strategy<Value = Step> {
 /// The last one does not stay in the buffer.
 const SIZES: [usize; 4] = [0, 1, 4000, 200_000];
 
-/// What should be there: key, size; in their order.
+/// What should be there, in its order.
 #[derive(Default)]
 struct Model {
-    entries: Vec<(u64, (usize, usize))>,
-    aside: Vec<(u64, (usize, usize))>,
+    entries: Vec<Is>,
+    aside: Vec<Is>,
     next: u64,
 }
 
+/// An entry: key and size, and what the spool calls it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Is {
+    sequence: u64,
+    what: (usize, usize),
+    id: EntryId,
+}
+
 impl Model {
-    fn add(&mut self, what: (usize, usize)) -> bool {
-        let is_new = self.entries.iter().all(|(_, there)| *there != what);
-        if is_new {
-            self.entries.push((self.next, what));
-            self.next += 1;
+    /// Whether it is a new entry; `id` is what the spool has called it.
+    fn add(&mut self, what: (usize, usize), id: EntryId) -> bool {
+        let first = self::id(what);
+        let last = self
+            .entries
+            .iter()
+            .rfind(|is| is.what.0 == what.0)
+            .filter(|_| self.entries.iter().any(|is| is.id == first));
+        if let Some(last) = last
+            && last.what == what
+        {
+            assert_eq!(id, last.id);
+            return false;
         }
-        is_new
+        // Another content came in between.
+        assert_eq!(id == first, last.is_none());
+        assert!(self.entries.iter().all(|is| is.id != id));
+        self.entries.push(Is {
+            sequence: self.next,
+            what,
+            id,
+        });
+        self.next += 1;
+        true
     }
 }
 
@@ -81,7 +106,7 @@ proptest! {
                 Step::Add(key, size) => {
                     let content = std::vec![9; SIZES[size]];
                     let added = spool.add(&mut &content[..], naming(KEYS[key])).unwrap();
-                    prop_assert_eq!(added.is_new, model.add((key, size)));
+                    prop_assert_eq!(added.is_new, model.add((key, size), added.id));
                 }
                 Step::AddTogether(all) => {
                     let mut batch = spool.batch();
@@ -92,41 +117,42 @@ proptest! {
                     }
                     let added = batch.commit().unwrap();
                     for (added, what) in added.iter().zip(all) {
-                        prop_assert_eq!(added.is_new, model.add(what));
+                        prop_assert_eq!(added.is_new, model.add(what, added.id));
                     }
                 }
                 Step::GiveUp(size) => spool.writer().append(&std::vec![9; SIZES[size]]).unwrap(),
                 Step::Remove(index) => {
-                    if let Some((_, what)) = (index < model.entries.len()).then(|| model.entries.remove(index)) {
-                        prop_assert!(spool.remove(id(what)).unwrap());
-                        held.remove(&id(what));
-                        prop_assert!(!spool.remove(id(what)).unwrap());
+                    if index < model.entries.len() {
+                        let Is { id, .. } = model.entries.remove(index);
+                        prop_assert!(spool.remove(id).unwrap());
+                        held.remove(&id);
+                        prop_assert!(!spool.remove(id).unwrap());
                     }
                 }
                 Step::SetAside(index) => {
                     if index < model.entries.len() {
-                        let (sequence, what) = model.entries.remove(index);
-                        prop_assert!(spool.set_aside(id(what), &reason()).unwrap());
-                        held.remove(&id(what));
-                        model.aside.retain(|(_, there)| *there != what);
-                        model.aside.push((sequence, what));
+                        let is = model.entries.remove(index);
+                        prop_assert!(spool.set_aside(is.id, &reason()).unwrap());
+                        held.remove(&is.id);
+                        model.aside.retain(|there| there.id != is.id);
+                        model.aside.push(is);
                     }
                 }
                 Step::Retry(index) => {
                     if index < model.aside.len() {
-                        let (sequence, what) = model.aside.remove(index);
-                        let selection = Selection::Ids([id(what)].into());
+                        let is = model.aside.remove(index);
+                        let selection = Selection::Ids([is.id].into());
                         prop_assert_eq!(spool.retry(&selection).unwrap(), 1);
-                        if model.entries.iter().all(|(_, there)| *there != what) {
-                            model.entries.push((sequence, what));
+                        if model.entries.iter().all(|there| there.id != is.id) {
+                            model.entries.push(is);
                             model.entries.sort_unstable();
                         }
                     }
                 }
                 Step::Discard(index) => {
                     if index < model.aside.len() {
-                        let (_, what) = model.aside.remove(index);
-                        let selection = Selection::Ids([id(what)].into());
+                        let is = model.aside.remove(index);
+                        let selection = Selection::Ids([is.id].into());
                         prop_assert_eq!(spool.discard(&selection).unwrap(), 1);
                         prop_assert_eq!(spool.discard(&selection).unwrap(), 0);
                     }
@@ -138,7 +164,7 @@ proptest! {
                 }
                 Step::LosePage => std::fs::write(folder.path().join("lock"), "").unwrap(),
             }
-            let expected: Vec<_> = model.entries.iter().map(|(_, what)| id(*what)).collect();
+            let expected: Vec<_> = model.entries.iter().map(|is| is.id).collect();
             let found: Vec<_> = spool.entries().unwrap().iter().map(|(id, _)| *id).collect();
             prop_assert_eq!(&found, &expected);
             let aside = spool.aside().unwrap();

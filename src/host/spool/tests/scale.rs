@@ -22,6 +22,7 @@ fn fill(folder: &Path) {
             digests: Digests::of(b""),
             accepted: UnixTime::from_secs(sequence),
             sequence,
+            after: None,
         };
         let trailer = trailer::encode(&head).unwrap();
         fs::write(entries.join(head.id().to_string()), trailer).unwrap();
