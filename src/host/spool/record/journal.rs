@@ -180,7 +180,8 @@ impl Journal {
         let end = ranges.last().map_or(self.begin, |(at, bytes)| at + bytes);
         // The room for the entry.
         self.set_reserved(end)?;
-        let mut writer = self.spool.writer();
+        // It stays where it is, and is tried again: nobody has lost anything.
+        let mut writer = self.spool.writer().patiently();
         let mut content = Content {
             file: &self.file,
             ranges: ranges.iter(),

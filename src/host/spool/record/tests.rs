@@ -314,6 +314,7 @@ fn a_batch_waits_on_disk_until_it_can_become_an_entry() {
     first.add(b"1\n").unwrap();
     let (journal, error) = journal.into_entry().unwrap_err();
     assert!(error.is_full());
+    assert_eq!(spool.usage().unwrap().rejected, 0);
     spool.remove(spool.entries().unwrap()[0].0).unwrap();
     journal.into_entry().unwrap().unwrap();
     assert_eq!(contents(&spool), [b"2\n"]);
