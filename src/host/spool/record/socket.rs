@@ -28,6 +28,9 @@ const MOST_PEERS: usize = 256;
 /// How much is read at a time.
 const PIECE: usize = 64 * 1024;
 
+/// Of a peer that does not stop, so many pieces are taken after the bell.
+const LAST_PIECES: u32 = 16;
+
 /// A peer that is through gets so long to take its last answer.
 const LAST_ANSWER: Duration = Duration::from_secs(5);
 
@@ -169,7 +172,15 @@ fn serve(
     stream.set_nonblocking(true)?;
     let mut piece = std::vec![0; PIECE];
     let mut is_listening = true;
+    let mut left = LAST_PIECES;
     loop {
+        // What is still to be read has its sender, who was not told of it.
+        if bell.is_rung() {
+            if left == 0 {
+                return Ok(());
+            }
+            left -= 1;
+        }
         let read = match stream.read(&mut piece) {
             Ok(read) => read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

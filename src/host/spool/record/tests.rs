@@ -435,3 +435,28 @@ fn names_that_cannot_be_made_are_said() {
     assert!(error.what.contains("no key") && !error.is_full, "{error}");
     assert_eq!(*told.lock().unwrap(), 1);
 }
+
+#[test]
+fn a_peer_that_never_stops_does_not_keep_it_from_ending() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(&folder.path().join("spool"));
+    let path = folder.path().join("records.sock");
+    let recorder = recorder(&spool, Options::default());
+    let socket = RecordSocket::bind(&path, None).unwrap();
+    let server = Server::start(socket, recorder.clone(), 1000);
+    let mut peer = UnixStream::connect(&path).unwrap();
+    let mut answers = BufReader::new(peer.try_clone().unwrap()).lines();
+    let sending = thread::spawn(move || {
+        let lines = "1\n".repeat(20_000);
+        while peer.write_all(lines.as_bytes()).is_ok() {}
+    });
+    answers.next().unwrap().unwrap();
+    drop(server);
+    sending.join().unwrap();
+    recorder.close().unwrap();
+    // All that it was told of is there.
+    let last = answers.map_while(Result::ok).last();
+    let told = last.and_then(|line| line.rsplit(':').next()?.strip_suffix('}')?.parse().ok());
+    let records = contents(&spool).concat().len() / 2;
+    assert!(records >= told.unwrap_or(1), "{records} {told:?}");
+}

@@ -11,7 +11,7 @@ use std::vec::Vec;
 use super::chooser::{Look, Refusal};
 use super::folder::{Folder, Found, Removal};
 use crate::core::time::UnixTime;
-use crate::host::spool::{Batch, Full, Naming, Spool, SpoolError};
+use crate::host::spool::{Batch, Bell, Full, Naming, Spool, SpoolError};
 
 /// Makes what is decided about an entry of a file's name and the time of its last change.
 pub type Names = dyn Fn(&OsStr, UnixTime) -> Result<Naming, String> + Send + Sync;
@@ -45,7 +45,7 @@ pub enum Outcome {
         /// Whether the spool had not had it before.
         is_new: bool,
     },
-    /// It has changed meanwhile. If it was accepted, it was so as it had been.
+    /// It has changed meanwhile, or there was no time left for it. If it was accepted, it was so as it had been.
     Changed,
     /// It is not there any more.
     Gone,
@@ -68,6 +68,7 @@ pub fn take_group(
     spool: &Spool,
     names: &Names,
     candidates: &mut VecDeque<Candidate>,
+    bell: &Bell,
 ) -> Group {
     let mut group = Group {
         outcomes: Vec::new(),
@@ -76,11 +77,11 @@ pub fn take_group(
     let mut batch = spool.batch();
     let mut read = Vec::new();
     let mut bytes = 0;
-    while read.len() < GROUP_FILES && bytes < GROUP_BYTES {
+    while read.len() < GROUP_FILES && bytes < GROUP_BYTES && !bell.is_rung() {
         let Some(candidate) = candidates.pop_front() else {
             break;
         };
-        match read_one(folder, spool, names, &candidate, &mut batch) {
+        match read_one(folder, spool, names, &candidate, &mut batch, bell) {
             Ok(None) => {
                 bytes += candidate.look.length;
                 read.push(candidate);
@@ -122,6 +123,7 @@ fn read_one(
     names: &Names,
     candidate: &Candidate,
     batch: &mut Batch,
+    bell: &Bell,
 ) -> Result<Option<Outcome>, SpoolError> {
     let refused = |why, text: String| Ok(Some(Outcome::Refused(why, text)));
     let look = candidate.look;
@@ -149,6 +151,10 @@ fn read_one(
     writer.expect(look.length, &naming)?;
     let mut piece = std::vec![0; PIECE];
     loop {
+        // A large file takes its time; it is where it was.
+        if bell.is_rung() {
+            return Ok(Some(Outcome::Changed));
+        }
         match file.read(&mut piece) {
             Ok(0) => break,
             Ok(read) => match writer.append(piece.get(..read).unwrap_or_default()) {

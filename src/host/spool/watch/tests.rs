@@ -427,3 +427,26 @@ fn a_folder_that_is_replaced_is_watched_again() {
     assert_eq!(watched.taken(), "a");
     assert_eq!(places.spool.entries().unwrap().len(), 1);
 }
+
+#[test]
+fn a_large_file_does_not_keep_it_from_ending() {
+    let places = places();
+    let bell = Arc::new(Bell::new().unwrap());
+    let (teller, told) = mpsc::channel();
+    let ringing = bell.clone();
+    // The end comes when the file is open.
+    let names = move |name: &OsStr, time| {
+        ringing.ring();
+        naming(name, time)
+    };
+    places.move_in("large", &vec![b'x'; 1_000_000]);
+    let observer = Box::new(Teller(teller));
+    let spool = places.spool.clone();
+    let options = soon_quiet(false);
+    Watcher::open(&places.watched, spool, Box::new(names), &options, observer)
+        .unwrap()
+        .run(&bell);
+    assert_eq!(told.try_iter().count(), 0);
+    assert_eq!(places.left(), ["large"]);
+    assert_eq!(places.spool.usage().unwrap().entries, 0);
+}

@@ -152,7 +152,7 @@ impl Watcher {
             self.find_folder();
             self.read_events();
             self.scan();
-            self.take();
+            self.take(bell);
             let most = self.pause();
             let readable: Vec<_> = self
                 .open
@@ -279,7 +279,7 @@ impl Watcher {
     }
 
     /// Takes what is due, in groups, so that events are not lost meanwhile.
-    fn take(&mut self) {
+    fn take(&mut self, bell: &Bell) {
         let now = self.now();
         if now < self.not_before {
             return;
@@ -296,7 +296,7 @@ impl Watcher {
         if self.queue.is_empty() {
             return;
         }
-        let group = take_group(&open.folder, &self.spool, &*self.names, &mut self.queue);
+        let group = take_group(&open.folder, &self.spool, &*self.names, &mut self.queue, bell);
         let is_progress = !group.outcomes.is_empty();
         let now = self.now();
         for (candidate, outcome) in group.outcomes {
