@@ -129,6 +129,17 @@ impl SpoolError {
         matches!(self, Self::Full { .. })
     }
 
+    /// Whether there would be room for something smaller.
+    pub(super) fn is_about_size(&self) -> bool {
+        let Self::Full { what, .. } = self else {
+            return false;
+        };
+        matches!(
+            what,
+            Full::Bytes { .. } | Full::Stream | Full::Disk { .. } | Full::DiskQuota
+        )
+    }
+
     /// What to do about it.
     pub fn remedy(&self) -> &'static str {
         match self {

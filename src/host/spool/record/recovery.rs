@@ -69,7 +69,11 @@ impl Abandoned {
             match may_hold_records(&first, &mut reader)? {
                 true => self.damaged.push(SpoolError::UnreadableBatch { path }),
                 // Killed before it had a header. If that cannot be removed now, it is later.
-                false => drop(spool.0.locked(|ledger| remove(spool, ledger, &name, reserved))),
+                false => drop(
+                    spool
+                        .0
+                        .locked(|ledger| remove(spool, ledger, &name, reserved)),
+                ),
             }
             return Ok(());
         };
@@ -80,7 +84,8 @@ impl Abandoned {
         drop(reader);
         let lines = found.damaged;
         if lines > 0 {
-            self.damaged.push(SpoolError::DamagedRecords { path, lines });
+            self.damaged
+                .push(SpoolError::DamagedRecords { path, lines });
         }
         self.journals.push(Journal {
             spool: spool.clone(),

@@ -132,7 +132,11 @@ fn the_same_twice_is_one_entry() {
 fn a_content_that_comes_back_after_another_one_comes_after_it() {
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::open(folder.path(), Options::default()).unwrap();
-    let add = |content: &str| spool.add(&mut content.as_bytes(), naming("switch")).unwrap();
+    let add = |content: &str| {
+        spool
+            .add(&mut content.as_bytes(), naming("switch"))
+            .unwrap()
+    };
     let contents = || -> Vec<Vec<u8>> {
         let entries = spool.entries().unwrap().into_iter();
         entries

@@ -68,6 +68,8 @@ pub enum Refusal {
     TooLarge,
     /// No key can be made of it.
     Key,
+    /// The folder is sticky, and the file is somebody else's: it could not be removed.
+    Sticky,
     /// It was accepted, and cannot be removed.
     Fixed,
 }

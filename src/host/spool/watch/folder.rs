@@ -32,6 +32,8 @@ pub struct Folder {
     user: u32,
     /// Nobody else can put anything into it.
     is_ours: bool,
+    /// Only a file's owner, and the folder's, may remove it.
+    is_sticky: bool,
     has_openat2: AtomicBool,
 }
 
@@ -80,6 +82,7 @@ impl Folder {
             identity: identity(&stat),
             user,
             is_ours: stat.st_uid == user && Mode::from_raw_mode(stat.st_mode).bits() & 0o022 == 0,
+            is_sticky: is_sticky(&stat, user),
             has_openat2: AtomicBool::new(true),
             folder,
         };
@@ -275,6 +278,7 @@ impl Folder {
                 }
                 Refusal::HardLink
             }
+            FileType::RegularFile if self.is_sticky && stat.st_uid != self.user => Refusal::Sticky,
             FileType::RegularFile => return Found::File(look),
             FileType::Directory => Refusal::Folder,
             FileType::Symlink => Refusal::Link,
@@ -290,8 +294,45 @@ pub fn is_candidate(name: &OsStr) -> bool {
     !name.is_empty() && !name.as_bytes().starts_with(b".")
 }
 
+/// Whether `user` may remove only what is its own in this folder.
+fn is_sticky(folder: &Stat, user: u32) -> bool {
+    let mode = Mode::from_raw_mode(folder.st_mode);
+    mode.contains(Mode::SVTX) && folder.st_uid != user && user != 0
+}
+
 // Their types differ with the system.
 #[allow(clippy::unnecessary_cast)]
 fn identity(stat: &Stat) -> (u64, u64) {
     (stat.st_dev as u64, stat.st_ino as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    #[test]
+    fn what_could_not_be_removed_is_not_taken() {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join("a"), "a").unwrap();
+        let owner = fs::metadata(place.path()).unwrap().uid();
+        let name = OsStr::new("a");
+        for (mode, user, is_refused) in [
+            (0o1777, owner + 1, true),
+            (0o777, owner + 1, false),
+            (0o1777, owner, false),
+            (0o1777, 0, false),
+        ] {
+            let permissions = fs::Permissions::from_mode(mode);
+            fs::set_permissions(place.path(), permissions).unwrap();
+            let mut folder = Folder::open(place.path()).unwrap();
+            let stat = rustix::fs::fstat(&folder.folder).unwrap();
+            folder.is_sticky = is_sticky(&stat, user);
+            folder.user = user;
+            let found = folder.look(name).unwrap();
+            let refused = matches!(found, Found::Refused(Refusal::Sticky, _));
+            assert_eq!(refused, is_refused, "{mode:o} {user}");
+        }
+    }
 }

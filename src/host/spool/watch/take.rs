@@ -77,22 +77,38 @@ pub fn take_group(
     let mut batch = spool.batch();
     let mut read = Vec::new();
     let mut bytes = 0;
+    let mut passed = Vec::new();
+    // For a file of this length there is no room.
+    let mut too_long = u64::MAX;
     while read.len() < GROUP_FILES && bytes < GROUP_BYTES && !bell.is_rung() {
         let Some(candidate) = candidates.pop_front() else {
             break;
         };
+        if candidate.look.length >= too_long {
+            passed.push(candidate);
+            continue;
+        }
         match read_one(folder, spool, names, &candidate, &mut batch, bell) {
             Ok(None) => {
                 bytes += candidate.look.length;
                 read.push(candidate);
             }
             Ok(Some(outcome)) => group.outcomes.push((candidate, outcome)),
+            // Smaller ones behind it may fit.
+            Err(error) if error.is_about_size() => {
+                too_long = candidate.look.length;
+                passed.push(candidate);
+                group.stopped.get_or_insert(error);
+            }
             Err(error) => {
                 candidates.push_front(candidate);
                 group.stopped = Some(error);
                 break;
             }
         }
+    }
+    for candidate in passed.into_iter().rev() {
+        candidates.push_front(candidate);
     }
     let added = match batch.commit() {
         Ok(added) => added,
@@ -194,6 +210,9 @@ impl fmt::Display for Refusal {
             Self::Unreadable => "it cannot be read",
             Self::TooLarge => "it is larger than the spool's quota",
             Self::Key => "no key can be made of its name",
+            Self::Sticky => {
+                "it is somebody else's, and the folder is sticky: it could not be removed"
+            }
             Self::Fixed => "it is in the spool, but cannot be removed here",
         })
     }
@@ -215,9 +234,10 @@ impl Refusal {
             Self::Unreadable => "make it readable for the user or group that keystead runs as",
             Self::TooLarge => "raise the quota (max-size), or take the file away",
             Self::Key => "rename it, or change the template (--to)",
-            Self::Fixed => {
-                "keystead needs to write in the folder, which must not be sticky unless it is keystead's"
+            Self::Sticky => {
+                "take the folder's sticky bit away (`chmod -t`), or give the folder to keystead's user"
             }
+            Self::Fixed => "see what protects it (`lsattr`), and take it away yourself",
         }
     }
 }

@@ -398,6 +398,42 @@ fn a_full_spool_leaves_files_where_they_are() {
 }
 
 #[test]
+fn a_file_for_which_there_is_no_room_does_not_hold_up_smaller_ones() {
+    let places = places_with(spool::Options {
+        max_bytes: Some(1_000_000),
+        ..spool::Options::default()
+    });
+    let name = naming(OsStr::new("waiting"), UnixTime::from_secs(0)).unwrap();
+    let waiting = places
+        .spool
+        .add(&mut &[b'x'; 500_000][..], name)
+        .unwrap()
+        .id;
+    for (name, length, seconds) in [
+        ("a", 600_000, 1),
+        ("b", 550_000, 2),
+        ("c", 10, 3),
+        ("d", 20, 4),
+    ] {
+        places.move_in(name, &vec![b'x'; length]);
+        let file = File::open(places.watched.join(name)).unwrap();
+        let time = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        file.set_modified(time).unwrap();
+    }
+    let watched = Watched::start(&places.watched, &places.spool, &soon_quiet(false));
+    let told = [watched.next(), watched.next(), watched.next()];
+    assert_eq!(
+        told,
+        [Told::Taken("c".into()), Told::Taken("d".into()), Told::Full]
+    );
+    assert_eq!(places.left(), ["a", "b"]);
+    // With room the oldest goes first.
+    places.spool.remove(waiting).unwrap();
+    assert_eq!(watched.taken(), "a");
+    assert_eq!(places.left(), ["b"]);
+}
+
+#[test]
 fn where_the_oldest_are_dropped_files_are_taken_all_the_same() {
     let places = places_with(spool::Options {
         max_bytes: Some(30_000),

@@ -296,7 +296,13 @@ impl Watcher {
         if self.queue.is_empty() {
             return;
         }
-        let group = take_group(&open.folder, &self.spool, &*self.names, &mut self.queue, bell);
+        let group = take_group(
+            &open.folder,
+            &self.spool,
+            &*self.names,
+            &mut self.queue,
+            bell,
+        );
         let is_progress = !group.outcomes.is_empty();
         let now = self.now();
         for (candidate, outcome) in group.outcomes {
@@ -317,7 +323,13 @@ impl Watcher {
             }
         }
         match group.stopped {
-            Some(error) => self.trouble(&error),
+            Some(error) => {
+                self.trouble(&error);
+                if is_progress {
+                    // What is smaller goes on.
+                    self.not_before = now;
+                }
+            }
             None if is_progress && self.trouble.take().is_some() => {
                 self.observer.event(&Event::Recovered);
             }

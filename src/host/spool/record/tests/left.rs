@@ -24,7 +24,12 @@ impl Observer for Listening {
 fn recovered(spool: &Spool) -> Vec<String> {
     let listening = Listening::default();
     let observer = Box::new(listening.clone());
-    let next = Recorder::new(spool.clone(), Box::new(naming), Options::default(), observer);
+    let next = Recorder::new(
+        spool.clone(),
+        Box::new(naming),
+        Options::default(),
+        observer,
+    );
     next.recover().unwrap();
     let once = listening.0.lock().unwrap().clone();
     next.recover().unwrap();
@@ -137,7 +142,10 @@ fn records_whose_header_cannot_be_read_stay_on_disk() {
 #[test]
 fn records_behind_a_damaged_one_are_not_lost() {
     let folder = tempfile::tempdir().unwrap();
-    let (spool, path) = left(folder.path(), b"{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n{\"a\":4}\n");
+    let (spool, path) = left(
+        folder.path(),
+        b"{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n{\"a\":4}\n",
+    );
     let content = fs::read(&path).unwrap();
     let damage = |from: &str, to: &[u8]| {
         let at = content
