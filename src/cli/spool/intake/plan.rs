@@ -58,11 +58,7 @@ impl RecordsPlan {
                 .unwrap_or(usual.age),
         };
         let longest = settings.parsed(SpoolSetting::RecordMaxSize, |text| {
-            let bytes = at_least_one(text)?;
-            let bytes = usize::try_from(bytes).ok();
-            bytes
-                .filter(|bytes| *bytes <= LARGEST_RECORD)
-                .ok_or_else(|| format!("a record has {} MiB at most", LARGEST_RECORD >> 20))
+            longest_record(at_least_one(text)?, most)
         })?;
         let groups = settings.switch(SpoolSetting::GroupCommit)?;
         Ok(Self {
@@ -74,7 +70,7 @@ impl RecordsPlan {
                 group_commit: if groups { GROUP_COMMIT } else { Duration::ZERO },
                 is_patient: false,
             },
-            longest: longest.unwrap_or(USUAL_RECORD),
+            longest: longest.unwrap_or_else(|| within(USUAL_RECORD, most)),
         })
     }
 }
@@ -133,6 +129,25 @@ impl IntakePlan {
     }
 }
 
+/// A record that is a batch by itself is there twice as well. One that never fits would be waited for, for ever, by
+/// all who share its sync.
+fn longest_record(given: u64, most: u64) -> Result<usize, String> {
+    let bytes = usize::try_from(given).ok();
+    let bytes = bytes
+        .filter(|bytes| *bytes <= LARGEST_RECORD)
+        .ok_or_else(|| format!("a record has {} MiB at most", LARGEST_RECORD >> 20))?;
+    match given <= most {
+        true => Ok(bytes),
+        false => Err(format!(
+            "records of {given} bytes are more than a quarter of the spool's quota"
+        )),
+    }
+}
+
+fn within(usual: usize, most: u64) -> usize {
+    usize::try_from(most).map_or(usual, |most| usual.min(most))
+}
+
 fn at_least_one(text: &str) -> Result<u64, String> {
     match size::parse(text) {
         Ok(0) => Err("this takes nothing at all".into()),
@@ -146,5 +161,24 @@ fn at_least_a_second(text: &str) -> Result<Duration, String> {
         Ok(age) if age < Duration::from_secs(1) => Err("this is less than a second".into()),
         Ok(age) => Ok(age),
         Err(error) => Err(format!("{error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_fits_into_the_quota() {
+        assert_eq!(longest_record(5000, 5000), Ok(5000));
+        for (given, most, says) in [
+            (5001, 5000, "more than a quarter"),
+            (LARGEST_RECORD as u64 + 1, u64::MAX, "64 MiB at most"),
+        ] {
+            let error = longest_record(given, most).unwrap_err();
+            assert!(error.contains(says), "{error}");
+        }
+        assert_eq!(within(USUAL_RECORD, 5000), 5000);
+        assert_eq!(within(USUAL_RECORD, u64::MAX), USUAL_RECORD);
     }
 }
