@@ -70,6 +70,7 @@ pub fn run(matches: &ArgMatches, context: &Context<'_>) -> Result<ExitCode, CliE
     let spool = SpoolPlan::new(&settings, context.environment)?;
     let mut records = RecordsPlan::new(&settings, spool.options.max_bytes)?;
     records.options.is_patient = matches.get_flag(WAIT);
+    records.options.clock = Some(clock.clone());
     let has_type = settings.get(PushSetting::ContentType).is_some();
     let namer = Namer::new(target, AttributesPlan::new(&settings)?, facts, has_type)?;
     let spool = spool.open()?;

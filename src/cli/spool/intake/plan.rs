@@ -69,6 +69,7 @@ impl RecordsPlan {
                     .unwrap_or_default(),
                 group_commit: if groups { GROUP_COMMIT } else { Duration::ZERO },
                 is_patient: false,
+                clock: None,
             },
             longest: longest.unwrap_or_else(|| within(USUAL_RECORD, most)),
         })

@@ -99,7 +99,8 @@ impl RunPlan {
         };
         let transfer = upload.transfer;
         let spool = SpoolPlan::new(&settings, context.environment)?;
-        let intake = IntakePlan::new(&settings, spool.options.max_bytes)?;
+        let mut intake = IntakePlan::new(&settings, spool.options.max_bytes)?;
+        intake.records.options.clock = Some(clock.clone());
         let namer = match intake.is_empty() && !has_socket {
             true => None,
             false => Some(namer(&settings, &sources, &clock, context)?),

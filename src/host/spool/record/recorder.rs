@@ -18,8 +18,8 @@ use super::journal::Journal;
 use super::limits::{Fill, Limits};
 use super::recovery::Abandoned;
 use crate::core::text::Hex;
-use crate::core::time::UnixTime;
-use crate::host::clock;
+use crate::core::time::{Clock as _, UnixTime};
+use crate::host::clock::{self, HostClock};
 use crate::host::spool::{Added, Bell, Naming, Spool, SpoolError};
 
 /// Makes what is decided about a batch of its name and the time when it begins.
@@ -54,6 +54,8 @@ pub struct Options {
     pub group_commit: Duration,
     /// Whether those who bring records wait when the spool is full. Else what they bring is refused, and counted.
     pub is_patient: bool,
+    /// By which batches are named; without one, by the system's.
+    pub clock: Option<Arc<HostClock>>,
 }
 
 /// Why records were not accepted.
@@ -400,7 +402,8 @@ impl Shared {
 
     fn begin(&self) -> Result<Journal, RecordError> {
         let compression = self.options.compression;
-        let now = clock::system_time();
+        let clock = self.options.clock.as_deref();
+        let now = clock.map_or_else(clock::system_time, HostClock::now);
         let mut random = [0; 4];
         // Two batches of the same second would be one object.
         SystemRandom::new()

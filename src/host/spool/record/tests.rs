@@ -22,6 +22,7 @@ use super::{
     SocketObserver,
 };
 use crate::core::time::UnixTime;
+use crate::host::clock::{self, HostClock};
 use crate::host::spool::{self, Added, Bell, Naming, Spool};
 
 fn naming(name: &str, _: UnixTime) -> Result<Naming, String> {
@@ -105,6 +106,26 @@ fn batches_by_count_and_the_rest_when_closed() {
         .map(|file| file.unwrap().metadata().unwrap().len())
         .sum();
     assert_eq!((usage.entries, usage.bytes), (3, bytes));
+}
+
+/// A hub that knows its clock to be wrong does not name batches by it.
+#[test]
+fn batches_are_named_by_the_clock_that_is_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    let confirmed = clock::BUILD_TIME.as_secs() + 86_400;
+    let confirmed = UnixTime::from_secs(confirmed);
+    let clock = HostClock::with_system(|| UnixTime::from_secs(60), Some(confirmed));
+    let options = Options {
+        clock: Some(Arc::new(clock)),
+        ..Options::default()
+    };
+    let recorder = recorder(&spool, options);
+    recorder.add(b"1\n").unwrap();
+    recorder.close().unwrap();
+    let (_, head) = spool.entries().unwrap().remove(0);
+    let begins = format!("r/{}-", confirmed.amz());
+    assert!(head.key.starts_with(&begins), "{}", head.key);
 }
 
 #[test]
