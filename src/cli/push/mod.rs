@@ -1,6 +1,7 @@
 //! `keystead push`, and what it shares with `keystead spool`.
 
 pub mod attributes;
+pub mod certificate;
 mod display;
 pub mod environment;
 mod failure;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::vec::Vec;
 
+use super::certificate::OwnCertificate;
 use super::target::OwnFacts;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit};
@@ -53,7 +54,7 @@ pub fn facts(
     Ok(OwnFacts::new(clock.now(), certificate))
 }
 
-fn certificate(sources: &Sources<'_>, context: &Context<'_>) -> Result<CertificateFacts, CliError> {
+fn certificate(sources: &Sources<'_>, context: &Context<'_>) -> Result<OwnCertificate, CliError> {
     let place = Place::of_certificate(sources, context)?.ok_or_else(|| {
         CliError::usage(
             "the key has {cn} or {serial}, and nobody says which certificate is meant",
@@ -65,7 +66,7 @@ fn certificate(sources: &Sources<'_>, context: &Context<'_>) -> Result<Certifica
         )
     })?;
     match place.file() {
-        Some(path) => of_file(path),
+        Some(path) => OwnCertificate::open(path, of_file),
         None => Err(CliError::usage(
             format!("the key has {{cn}} or {{serial}}, and the certificate is in a token: {place}"),
             "write the name or the number into the key in their place, or name a file with the certificate",

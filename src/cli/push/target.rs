@@ -4,11 +4,12 @@ use core::fmt;
 use std::format;
 use std::string::String;
 
+use super::certificate::OwnCertificate;
 use crate::cli::error::CliError;
 use crate::cli::place;
 use crate::cli::settings::Settings;
 use crate::core::time::UnixTime;
-use crate::host::key_template::{CertificateFacts, Facts, KeyError, KeyTemplate, SourceName};
+use crate::host::key_template::{Facts, KeyError, KeyTemplate, SourceName};
 use crate::host::push_config::PushSetting;
 use crate::host::section::SectionSetting as _;
 
@@ -75,12 +76,12 @@ impl Target {
 pub struct OwnFacts {
     hostname: String,
     time: UnixTime,
-    certificate: Option<CertificateFacts>,
+    certificate: Option<OwnCertificate>,
 }
 
 impl OwnFacts {
     /// Those of this machine at `time`; `certificate` where the template needs it.
-    pub fn new(time: UnixTime, certificate: Option<CertificateFacts>) -> Self {
+    pub fn new(time: UnixTime, certificate: Option<OwnCertificate>) -> Self {
         let system = rustix::system::uname();
         Self {
             hostname: system.nodename().to_string_lossy().into_owned(),
@@ -121,10 +122,11 @@ impl OwnFacts {
         template: &KeyTemplate,
         source: &SourceName,
     ) -> Result<String, KeyError> {
+        let certificate = self.certificate.as_ref().map(OwnCertificate::facts);
         let facts = Facts {
             hostname: &self.hostname,
             time,
-            certificate: self.certificate.as_ref(),
+            certificate: certificate.as_ref(),
         };
         template.key(&facts, source)
     }
