@@ -89,7 +89,7 @@ impl Spool {
             disk::sync_folder(&place.aside).map_err(&failed)?;
             disk::sync_folder(&place.entries).map_err(&failed)?;
         } else if matches!(place::length(&place.aside, &name), Ok(None)) {
-            let _ = disk::unlink(&place.aside, &std::format!("{name}{REASON}"));
+            let _ = disk::unlink(&place.aside, std::format!("{name}{REASON}"));
         }
         Ok(was_there)
     }
@@ -158,7 +158,7 @@ impl Spool {
                 Ok(true)
             })?;
             if was_there {
-                disk::unlink(&place.aside, &std::format!("{name}{REASON}")).map_err(&failed)?;
+                disk::unlink(&place.aside, std::format!("{name}{REASON}")).map_err(&failed)?;
                 count += 1;
             }
         }
@@ -188,7 +188,7 @@ impl Spool {
                 Ok(true)
             })?;
             if was_there {
-                disk::unlink(&place.aside, &std::format!("{name}{REASON}")).map_err(&failed)?;
+                disk::unlink(&place.aside, std::format!("{name}{REASON}")).map_err(&failed)?;
                 if matches!(place::length(&place.entries, &name), Ok(None)) {
                     disk::unlink(&place.journal, &name).map_err(&failed)?;
                 }

@@ -9,6 +9,7 @@ use std::os::unix::fs::FileExt as _;
 use rustix::fd::AsFd;
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
+use rustix::path::Arg;
 
 use crate::host::fault_points::around;
 
@@ -21,11 +22,7 @@ pub(super) fn create(folder: impl AsFd, name: &str, mode: Mode) -> io::Result<Fi
 }
 
 /// Makes a folder; `false` if something of that name is there.
-pub(super) fn make_folder(
-    folder: impl AsFd,
-    name: impl rustix::path::Arg,
-    mode: Mode,
-) -> io::Result<bool> {
+pub(super) fn make_folder(folder: impl AsFd, name: impl Arg, mode: Mode) -> io::Result<bool> {
     around("make folder", || {
         match rustix::fs::mkdirat(folder, name, mode) {
             Ok(()) => Ok(true),
@@ -97,9 +94,9 @@ pub(super) fn sync_folder(folder: &File) -> io::Result<()> {
 /// Gives a file a name that nothing has yet; `false` if something has it.
 pub(super) fn rename_new(
     from: impl AsFd,
-    name: &str,
+    name: impl Arg + Copy,
     to: impl AsFd,
-    new_name: &str,
+    new_name: impl Arg + Copy,
 ) -> io::Result<bool> {
     #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
     {
@@ -123,14 +120,19 @@ pub(super) fn rename_new(
 }
 
 /// Gives a file a name; what had it is gone.
-pub(super) fn rename(from: impl AsFd, name: &str, to: impl AsFd, new_name: &str) -> io::Result<()> {
+pub(super) fn rename(
+    from: impl AsFd,
+    name: impl Arg,
+    to: impl AsFd,
+    new_name: impl Arg,
+) -> io::Result<()> {
     around("rename", || {
         Ok(rustix::fs::renameat(from, name, to, new_name)?)
     })
 }
 
 /// Removes a name; `false` if nothing has it.
-pub(super) fn unlink(folder: impl AsFd, name: &str) -> io::Result<bool> {
+pub(super) fn unlink(folder: impl AsFd, name: impl Arg) -> io::Result<bool> {
     around("unlink", || {
         match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
             Ok(()) => Ok(true),

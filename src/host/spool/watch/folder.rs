@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::vec::Vec;
 
 use rustix::fs::{
-    Access, AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, Stat,
+    Access, AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, ResolveFlags, Stat,
 };
 use rustix::io::Errno;
 
 use super::chooser::{Look, Refusal};
+use crate::host::spool::disk;
 
 /// What a file is called between being taken over and being removed. It begins with a dot, like all names that
 /// are left alone.
@@ -172,16 +173,16 @@ impl Folder {
         }
         let claim = OsString::from_vec([CLAIM, name.as_bytes()].concat());
         if claim.len() > MAX_NAME {
-            rustix::fs::unlinkat(&self.folder, name, AtFlags::empty())?;
+            disk::unlink(&self.folder, name)?;
             return Ok(Removal::Removed);
         }
-        match rustix::fs::renameat(&self.folder, name, &self.folder, &claim) {
+        match disk::rename(&self.folder, name, &self.folder, &claim) {
             Ok(()) => {}
-            Err(Errno::NOENT) => return Ok(Removal::Removed),
-            Err(error) => return Err(error.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Removal::Removed),
+            Err(error) => return Err(error),
         }
         if is_same(&claim)? {
-            rustix::fs::unlinkat(&self.folder, &claim, AtFlags::empty())?;
+            disk::unlink(&self.folder, &claim)?;
             return Ok(Removal::Removed);
         }
         self.give_back(&claim, name)?;
@@ -211,31 +212,18 @@ impl Folder {
     }
 
     fn give_back(&self, claim: &OsStr, name: &OsStr) -> io::Result<()> {
-        let no_replace = RenameFlags::NOREPLACE;
-        match rustix::fs::renameat_with(&self.folder, claim, &self.folder, name, no_replace) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
+        match disk::rename_new(&self.folder, claim, &self.folder, name) {
+            Ok(true) => Ok(()),
             // There is a newer file of that name. Had this one kept its name, that would have replaced it.
-            Err(Errno::EXIST) => {
-                rustix::fs::unlinkat(&self.folder, claim, AtFlags::empty())?;
-                Ok(())
-            }
-            // The file system knows no renaming without replacing.
-            Err(Errno::INVAL | Errno::NOSYS) => {
-                match rustix::fs::linkat(&self.folder, claim, &self.folder, name, AtFlags::empty())
-                {
-                    Ok(()) | Err(Errno::EXIST) => {
-                        Ok(rustix::fs::unlinkat(&self.folder, claim, AtFlags::empty())?)
-                    }
-                    // Nor links.
-                    Err(_) => Ok(rustix::fs::renameat(
-                        &self.folder,
-                        claim,
-                        &self.folder,
-                        name,
-                    )?),
+            Ok(false) => disk::unlink(&self.folder, claim).map(drop),
+            Err(error) => match Errno::from_io_error(&error) {
+                Some(Errno::NOENT) => Ok(()),
+                // The file system knows neither renaming without replacing nor links.
+                Some(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK) => {
+                    disk::rename(&self.folder, claim, &self.folder, name)
                 }
-            }
-            Err(error) => Err(error.into()),
+                _ => Err(error),
+            },
         }
     }
 
