@@ -9,8 +9,10 @@ use crate::cli::error::CliError;
 use crate::cli::place;
 use crate::cli::settings::Settings;
 use crate::core::time::UnixTime;
+use crate::host::endpoint::Endpoint;
 use crate::host::key_template::{Facts, KeyError, KeyTemplate, SourceName};
 use crate::host::push_config::PushSetting;
+use crate::host::s3::{self, Bucket, BucketError, Style};
 use crate::host::section::SectionSetting as _;
 
 /// What a destination begins with.
@@ -46,6 +48,7 @@ impl Target {
         if bucket.contains(['{', '}']) {
             return Err("a template is for the key: the bucket is the same for all".into());
         }
+        check_bucket(bucket).map_err(|error| format!("{error}"))?;
         let template = KeyTemplate::parse(template).map_err(|error| format!("{error}"))?;
         Ok(Self {
             bucket: bucket.into(),
@@ -69,6 +72,21 @@ impl Target {
             )
         })
     }
+}
+
+/// Whether any server may have a bucket of that name. What AWS takes alone is known when it is known where the bucket is.
+fn check_bucket(name: &str) -> Result<(), BucketError> {
+    let anywhere = s3::Place {
+        region: String::new(),
+        endpoint: Some(Endpoint {
+            tls: true,
+            authority: "localhost".into(),
+        }),
+        style: Style::Path,
+        dual_stack: false,
+        fips: false,
+    };
+    Bucket::new(name, &anywhere).map(drop)
 }
 
 /// What is known of this machine at this moment, to make keys with.
@@ -152,6 +170,9 @@ mod tests {
             ("logs/a", "a destination is s3://BUCKET/KEY"),
             ("s3:///a", "the bucket's name is missing"),
             ("s3://{hostname}/a", "a template is for the key"),
+            ("s3://logs\u{1b}[2J/a", "bucket"),
+            ("s3://lo gs/a", "bucket"),
+            ("s3://../a", "bucket"),
             ("s3://logs/{host}", "there is no {host}"),
         ] {
             let error = Target::parse(text).unwrap_err();

@@ -204,7 +204,8 @@ impl Adding {
 fn plain(one: &Ready<'_>, added: &Added) -> String {
     let Naming { bucket, key, .. } = &one.naming;
     let known = if added.is_new { "" } else { "  (was there)" };
-    format!("{}  s3://{bucket}/{}{known}\n", added.id, place::shown(key))
+    let (bucket, key) = (place::shown(bucket), place::shown(key));
+    format!("{}  s3://{bucket}/{key}{known}\n", added.id)
 }
 
 fn json(one: &Ready<'_>, added: &Added) -> String {

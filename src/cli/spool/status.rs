@@ -100,14 +100,18 @@ fn report(plan: &SpoolPlan) -> Result<Report, CliError> {
 /// One that is set aside, in two lines.
 pub fn of_aside(aside: &Aside) -> String {
     let name = match &aside.head {
-        Some(head) => format!("s3://{}/{}", head.bucket, place::shown(&head.key)),
+        Some(head) => format!(
+            "s3://{}/{}",
+            place::shown(&head.bucket),
+            place::shown(&head.key)
+        ),
         None => "(damaged)".into(),
     };
     let why = match &aside.reason {
         Some(reason) => format!(
             "{}, {}: {}",
             reason.at,
-            reason.code,
+            place::shown(&reason.code),
             place::shown(&reason.what)
         ),
         None => "nobody has written down why".into(),
@@ -133,4 +137,40 @@ fn of_aside_json(aside: &Aside) -> String {
         text(reason.map(|reason| reason.what.as_str())),
         number(reason.map(|reason| reason.at.as_secs())),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::time::UnixTime;
+    use crate::host::s3::{Attributes, Digests};
+    use crate::host::spool::{EntryId, Head, Reason};
+
+    /// Whoever may add can write what they like into the spool.
+    #[test]
+    fn nothing_steers_the_terminal() {
+        let time = UnixTime::from_secs(0);
+        let head = Head {
+            bucket: "b\u{1b}[2J".into(),
+            key: "k\r".into(),
+            attributes: Attributes::default(),
+            digests: Digests::of(b""),
+            accepted: time,
+            sequence: 1,
+            after: None,
+        };
+        let reason = Reason {
+            code: "c\u{7}".into(),
+            what: "w\u{9b}".into(),
+            at: time,
+        };
+        let text = of_aside(&Aside {
+            id: EntryId([0; 16]),
+            head: Some(head),
+            reason: Some(reason),
+        });
+        let steers = |c: char| c.is_control() && c != '\n';
+        assert!(!text.contains(steers), "{text:?}");
+        assert_eq!(text.lines().count(), 2);
+    }
 }

@@ -43,11 +43,11 @@ impl Observer for DeliveryLog {
                 key,
                 reason,
             } => {
-                let key = place::shown(key);
+                let (bucket, key) = (place::shown(bucket), place::shown(key));
                 console.warn(
                     &format!(
                         "s3://{bucket}/{key} is set aside: {}: {}",
-                        reason.code,
+                        place::shown(&reason.code),
                         place::shown(&reason.what)
                     ),
                     "`keystead spool retry` has it sent again, `keystead spool drop` deletes it",
