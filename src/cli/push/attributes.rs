@@ -6,6 +6,7 @@ use std::vec::Vec;
 
 use crate::cli::error::CliError;
 use crate::cli::settings::Settings;
+use crate::core::s3::MAX_HEADERS;
 use crate::host::key_template::SourceName;
 use crate::host::push_config::PushSetting;
 use crate::host::s3::{Attributes, Encryption};
@@ -14,6 +15,9 @@ use crate::host::{document, media_type};
 /// S3's limit for user-defined metadata: names and values together (S3 User Guide, "Working with object
 /// metadata").
 const MAX_METADATA: usize = 2048;
+
+/// Each is a header, and so many of them fit into a request beside all others that there may be.
+const MAX_PAIRS: usize = MAX_HEADERS - 20;
 
 /// S3's limits for tags (S3 User Guide, "Categorizing your objects using tags").
 const MAX_TAGS: usize = 10;
@@ -56,18 +60,7 @@ impl AttributesPlan {
         let content_type = settings.parsed(PushSetting::ContentType, content_type)?;
         let metadata = settings.all(PushSetting::Metadata, metadata)?;
         once_each(&metadata, "metadata")?;
-        let size: usize = metadata
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum();
-        if size > MAX_METADATA {
-            return Err(CliError::usage(
-                format!(
-                    "metadata: names and values have {size} bytes, and S3 takes {MAX_METADATA}"
-                ),
-                "leave some of it out",
-            ));
-        }
+        check_size(&metadata)?;
         let tags = settings.all(PushSetting::Tag, tag)?;
         once_each(&tags, "tag")?;
         if tags.len() > MAX_TAGS {
@@ -141,6 +134,29 @@ fn metadata(text: &str) -> Result<(String, String), &'static str> {
     }
     // S3 keeps names in lower case.
     Ok((name.to_ascii_lowercase(), value.into()))
+}
+
+fn check_size(metadata: &[(String, String)]) -> Result<(), CliError> {
+    if metadata.len() > MAX_PAIRS {
+        return Err(CliError::usage(
+            format!(
+                "metadata: there are {} pairs, and {MAX_PAIRS} fit into a request",
+                metadata.len()
+            ),
+            "leave some of them out, or put several into one",
+        ));
+    }
+    let size: usize = metadata
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum();
+    if size > MAX_METADATA {
+        return Err(CliError::usage(
+            format!("metadata: names and values have {size} bytes, and S3 takes {MAX_METADATA}"),
+            "leave some of it out",
+        ));
+    }
+    Ok(())
 }
 
 fn tag(text: &str) -> Result<(String, String), String> {
@@ -285,6 +301,19 @@ mod tests {
             Ok("gzip, br".into())
         );
         assert!(coding("g zip").is_err());
+    }
+
+    #[test]
+    fn metadata_fits_into_a_request() {
+        let pairs = |count: usize, length: usize| -> Vec<_> {
+            let pair = |number| (format!("n{number}"), "v".repeat(length));
+            (0..count).map(pair).collect()
+        };
+        assert!(check_size(&pairs(MAX_PAIRS, 10)).is_ok());
+        for (count, length, says) in [(MAX_PAIRS + 1, 1, "pairs"), (3, 1000, "bytes")] {
+            let error = check_size(&pairs(count, length)).unwrap_err();
+            assert!(error.what.contains(says), "{}", error.what);
+        }
     }
 
     #[test]
