@@ -141,15 +141,19 @@ impl Report {
     /// [`SpoolError`].
     pub fn of_idle(spool: &Spool, now: UnixTime) -> Result<Self, SpoolError> {
         let mut report = Self::of(spool)?;
-        let entries = spool.entries()?;
-        let accepted = entries.first().map(|(_, head)| head.accepted);
+        // There may be a hundred thousand.
+        let mut entries = Vec::new();
+        spool.each_entry(|_, head| {
+            entries.push((head.sequence, head.accepted, head.digests.length));
+        })?;
+        let accepted = entries.iter().min().map(|(_, accepted, _)| *accepted);
         report.oldest = accepted.map(UnixTime::as_secs);
         let since = |time: UnixTime| u64::try_from(now.since(time)).unwrap_or_default();
         let window = accepted.map_or(0, since).clamp(60, 3600);
         let recent = entries
             .iter()
-            .filter(|(_, head)| since(head.accepted) <= window);
-        let bytes: u64 = recent.map(|(_, head)| head.digests.length).sum();
+            .filter(|(_, accepted, _)| since(*accepted) <= window);
+        let bytes: u64 = recent.map(|(_, _, length)| length).sum();
         let rate = bytes as f64 / window as f64;
         report.accepted_per_second = Some(rate);
         report.delivered_per_second = Some(0.0);

@@ -216,15 +216,24 @@ impl Spool {
     /// [`SpoolError`].
     pub fn entries(&self) -> Result<Vec<(EntryId, Head)>, SpoolError> {
         let mut entries = Vec::new();
+        self.each_entry(|id, head| entries.push((id, head)))?;
+        entries.sort_by_key(|(id, head)| (head.sequence, *id));
+        Ok(entries)
+    }
+
+    /// The same one by one, in no order.
+    ///
+    /// # Errors
+    /// [`SpoolError`].
+    pub fn each_entry(&self, mut each: impl FnMut(EntryId, Head)) -> Result<(), SpoolError> {
         for id in self.ids(&self.0.place.entries, "entries")? {
             match self.open_entry(id) {
-                Ok(Some(entry)) => entries.push((id, entry.head)),
+                Ok(Some(entry)) => each(id, entry.head),
                 Ok(None) | Err(SpoolError::Damaged { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
-        entries.sort_by_key(|(id, head)| (head.sequence, *id));
-        Ok(entries)
+        Ok(())
     }
 
     /// Removes an entry that was delivered, and what was remembered of its upload; `false` if it is not there. It
