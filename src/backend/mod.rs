@@ -6,7 +6,6 @@ pub mod algorithm;
 pub mod attestation;
 #[cfg(feature = "file")]
 pub mod chain;
-#[cfg(any(feature = "ca", feature = "pkcs11", feature = "tpm-direct"))]
 #[cfg(feature = "file")]
 pub mod file;
 #[cfg(any(feature = "pkcs11", feature = "tpm-direct"))]

@@ -30,7 +30,7 @@ pub fn decrypt(der: &[u8], password: PasswordSource<'_>) -> Result<BoxedSigner, 
             info.encryption_algorithm.oid(),
         ));
     };
-    check_cost(&parameters.kdf)?;
+    check_cost(&parameters.kdf, Reason::Malformed("encrypted PKCS#8 key"))?;
     let password = password()?.ok_or(Reason::PasswordNeeded)?;
     let document = info
         .decrypt(password.expose())
@@ -45,13 +45,13 @@ pub fn decrypt(der: &[u8], password: PasswordSource<'_>) -> Result<BoxedSigner, 
     private_key::from_pkcs8(document.as_bytes())
 }
 
-/// A damaged file must not take all memory, or minutes.
-fn check_cost(kdf: &pbes2::Kdf) -> Result<(), Reason> {
+/// A damaged file must not take all memory, or minutes. With parameters that cannot be it is `malformed`.
+pub fn check_cost(kdf: &pbes2::Kdf, malformed: Reason) -> Result<(), Reason> {
     let affordable = match kdf {
         pbes2::Kdf::Pbkdf2(parameters) => parameters.iteration_count <= MAX_PBKDF2_ITERATIONS,
         pbes2::Kdf::Scrypt(parameters) => {
             if !is_scrypt(parameters) {
-                return Err(Reason::Malformed("encrypted PKCS#8 key"));
+                return Err(malformed);
             }
             let bytes = parameters
                 .cost_parameter
@@ -70,7 +70,7 @@ fn check_cost(kdf: &pbes2::Kdf) -> Result<(), Reason> {
 }
 
 /// Whether the cost is one (RFC 7914 section 2): a power of two above 1. At 0, `pkcs5` panics.
-pub fn is_scrypt(parameters: &pbes2::ScryptParams) -> bool {
+fn is_scrypt(parameters: &pbes2::ScryptParams) -> bool {
     parameters.cost_parameter > 1 && parameters.cost_parameter.is_power_of_two()
 }
 

@@ -121,8 +121,8 @@ pub enum Reason {
     /// The parts of a private key do not belong together.
     Inconsistent(&'static str),
     UnsupportedEncryption(ObjectIdentifier),
-    /// In PKCS#12, in the words of its reader.
-    Pkcs12Algorithm(String),
+    /// In PKCS#12.
+    Pkcs12Algorithm(ObjectIdentifier),
     TooCostly,
     PasswordNeeded,
     PasswordNotUtf8,
@@ -175,8 +175,8 @@ impl fmt::Display for Reason {
             Self::UnsupportedEncryption(oid) => {
                 write!(f, "its key is encrypted in a way that is not supported ({oid})")
             }
-            Self::Pkcs12Algorithm(error) => {
-                write!(f, "this PKCS#12 file cannot be opened: {error}")
+            Self::Pkcs12Algorithm(oid) => {
+                write!(f, "this PKCS#12 file is protected in a way that is not supported ({oid})")
             }
             Self::TooCostly => f.write_str("its password derivation asks for more time or memory than any honest writer does"),
             Self::PasswordNeeded => f.write_str("it is encrypted, and no password is given"),

@@ -1,7 +1,7 @@
 //! Private keys and certificates in files.
 //!
 //! Buffers that hold a private key or a password are cleared when they are dropped, and RustCrypto's
-//! keys are too; what ring and `p12-keystore` keep of a key they do not clear.
+//! keys are too; what ring keeps of a key they do not clear.
 
 mod certificates;
 mod contents;
