@@ -6,8 +6,8 @@
 //! ```
 //!
 //! A device brings four things: a key that signs, its certificates, a stream to AWS, and the time. It gets credentials
-//! for the role of its profile, and sends what it has measured to S3. The examples below are one program; they are
-//! compiled for a Cortex-M4 (`thumbv7em-none-eabihf`) by the project's checks.
+//! for the role of its profile, and sends what it has measured to S3. The examples below are compiled for a Cortex-M4
+//! (`thumbv7em-none-eabihf`) by the project's checks, as they stand here.
 //!
 //! # The key
 //!
@@ -64,8 +64,8 @@
 //!
 //! # A session
 //!
-//! Any [`embedded_io`] stream carries the exchange: a modem's TLS, [embedded-tls over TCP][tls]. There is a sentence about
-//! streams [without TLS](#without-tls) below.
+//! Any [`embedded_io`] stream carries the exchange: a modem's TLS, [embedded-tls over TCP][tls], a line to a gateway
+//! ([which then sees the credentials](#without-tls)).
 //!
 //! ```
 //! use embedded_io::{Read, Write};
@@ -124,10 +124,9 @@
 //! }
 //! ```
 //!
-//! What is not whole, not of this role or not alive is [no credential](crate::core::create_session::AnswerError), but an
-//! error. A certificate chain of any length passes through: nothing grows with it. The [`Credentials`] borrow from the
-//! buffers, and name their own end; [a session](https://docs.aws.amazon.com/rolesanywhere/latest/userguide/authentication-create-session.html)
-//! serves any number of uploads until then.
+//! An answer that is not whole, for another role, or expired gives no credentials but
+//! [an error](crate::core::create_session::AnswerError). The [`Credentials`] borrow from the buffers, and say when they
+//! expire; until then they serve any number of uploads.
 //!
 //! # An upload
 //!
