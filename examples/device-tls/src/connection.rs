@@ -9,11 +9,12 @@ use embedded_tls::blocking::{
 use embedded_tls::{CryptoRngCore, TlsError};
 
 use crate::path::Refused;
+use crate::record::Checked;
 use crate::signature::Signatures;
 use crate::verifier::Verifier;
 
 /// An open connection, itself an `embedded_io` stream.
-pub type Connection<'b, T> = TlsConnection<'b, T, Aes128GcmSha256>;
+pub type Connection<'b, T> = TlsConnection<'b, Checked<T>, Aes128GcmSha256>;
 
 /// Memory of the caller's for a connection.
 pub struct Records<'b> {
@@ -68,7 +69,7 @@ where
         config = config.enable_rsa_signatures();
     }
     let mut provider = Provider { rng, verifier };
-    let mut connection = Connection::new(stream, records.read, records.write);
+    let mut connection = Connection::new(Checked::new(stream), records.read, records.write);
     match connection.open(TlsContext::new(&config, &mut provider)) {
         Err(error) => Err(provider
             .verifier

@@ -3,11 +3,13 @@
 //!
 //! embedded-tls brings a verifier, which (0.19) takes a server's certificate from anybody who has any certificate of a
 //! trusted root, since it does not ask whether an issuer is an authority. It also leaves it to the server
-//! whether certificate and signature come at all: its handshake ends well without them. [`connect`] holds both.
+//! whether certificate and signature come at all: its handshake ends well without them; and some records end the program.
+//! [`connect`] lets none of that happen.
 //!
 //! - [`path`]: from the server's certificate to a root that the device trusts.
 //! - [`name`]: whether a certificate is for the server that was meant.
 //! - [`verifier`]: the two, and the proof that the server has the certificate's key, as embedded-tls asks for them.
+//! - [`record`]: the records that embedded-tls gets to see.
 //! - [`signature`]: which signatures are verified, and by what.
 //!
 //! All of it is `no_std` without an allocator.
@@ -18,6 +20,7 @@
 mod connection;
 pub mod name;
 pub mod path;
+pub mod record;
 pub mod signature;
 pub mod verifier;
 

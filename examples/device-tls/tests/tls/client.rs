@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use device_tls::path::Rules;
 use device_tls::signature::Signatures;
-use device_tls::{Anchor, ConnectError, Records, Refused, ServerName, Verifier, connect};
+use device_tls::{
+    Anchor, ConnectError, Connection, Records, Refused, ServerName, Verifier, connect,
+};
 use embedded_io::{Read as _, Write as _};
 use embedded_io_adapters::std::FromStd;
 use embedded_tls::CryptoRng;
@@ -28,6 +30,17 @@ pub fn ask(
     now: UnixTime,
     signatures: impl Signatures,
 ) -> Result<(), ConnectError> {
+    ask_and((address, name), root, now, signatures, |_| {})
+}
+
+/// As [`ask`], and then something else over the same connection.
+pub fn ask_and(
+    (address, name): (SocketAddr, &str),
+    root: &[u8],
+    now: UnixTime,
+    signatures: impl Signatures,
+    more: impl FnOnce(&mut Connection<'_, FromStd<TcpStream>>),
+) -> Result<(), ConnectError> {
     let stream = TcpStream::connect(address).unwrap();
     let timeout = Some(Duration::from_secs(20));
     stream.set_read_timeout(timeout).unwrap();
@@ -49,6 +62,7 @@ pub fn ask(
     let mut answer = [0; GREETING.len()];
     connection.read_exact(&mut answer).unwrap();
     assert_eq!(answer, GREETING);
+    more(&mut connection);
     Ok(())
 }
 

@@ -71,6 +71,15 @@ impl Server {
     }
 
     pub fn speaking(credential: &Credential, version: &'static SupportedProtocolVersion) -> Self {
+        Self::with(credential, version, Vec::new())
+    }
+
+    /// One behind whose greeting `injected` comes, which is not from the server.
+    pub fn with(
+        credential: &Credential,
+        version: &'static SupportedProtocolVersion,
+        injected: Vec<u8>,
+    ) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let key = PrivatePkcs8KeyDer::from(credential.key.as_der().to_vec());
         let key = provider.key_provider.load_private_key(key.into()).unwrap();
@@ -95,6 +104,8 @@ impl Server {
             if stream.read(&mut question).is_ok_and(|length| length > 0) {
                 stream.write_all(GREETING).unwrap();
                 stream.flush().unwrap();
+                // As anybody could on the way, who has none of the keys.
+                socket.write_all(&injected).unwrap();
             }
         });
         Self {

@@ -1,12 +1,13 @@
 //! A server that agrees on keys, as anybody can, and leaves out of the handshake what would prove who it is
-//! (RFC 8446 section 4.4). embedded-tls goes through with that.
+//! (RFC 8446 section 4.4), which embedded-tls goes through with; and records that embedded-tls panics over.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::thread::JoinHandle;
+use std::net::{TcpListener, TcpStream};
 
-use device_tls::Refused;
 use device_tls::signature::P256;
+use device_tls::{ConnectError, Refused};
+use embedded_io::ErrorKind;
+use embedded_tls::TlsError;
 use keystead::ca::Authority;
 use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::agreement::{ECDH_P256, EphemeralPrivateKey, UnparsedPublicKey, agree_ephemeral};
@@ -14,8 +15,8 @@ use ring::digest::{Context, SHA256, digest};
 use ring::hmac::{self, HMAC_SHA256};
 use ring::rand::SystemRandom;
 
-use crate::client::{ask, now, refusal};
-use crate::servers::{Credential, HOST, root};
+use crate::client::{ask, ask_and, now, refusal};
+use crate::servers::{Credential, HOST, Server, root};
 
 /// Handshake messages, as their types are numbered (RFC 8446 appendix B.3).
 const SERVER_HELLO: u8 = 2;
@@ -25,6 +26,7 @@ const CERTIFICATE_VERIFY: u8 = 15;
 const FINISHED: u8 = 20;
 
 /// The content type of records (RFC 8446 section 5.1).
+const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
 
@@ -72,25 +74,65 @@ fn certificate(root: &mut Authority) -> Vec<u8> {
     message(CERTIFICATE, &body)
 }
 
-fn refused_from(root: &Authority, messages: &[Vec<u8>]) -> Refused {
-    let (address, server) = start(messages.concat());
-    let outcome = ask(address, HOST, root.root(), now(), P256);
-    server.join().unwrap();
-    refusal(outcome)
+/// An encrypted record in which nothing is, not even a type.
+#[test]
+fn an_empty_record() {
+    let outcome = outcome_of(&root("CN=root"), &[], |secret, _| {
+        sealed(secret, Vec::new())
+    });
+    assert!(matches!(outcome, Err(ConnectError::Tls(_))), "{outcome:?}");
 }
 
-/// Serves one connection up to its `Finished`, with `messages` where certificate and proof belong.
-fn start(messages: Vec<u8>) -> (SocketAddr, JoinHandle<()>) {
+#[test]
+fn a_handshake_in_the_clear() {
+    let outcome = outcome_of(&root("CN=root"), &[], |_, flight| {
+        record(HANDSHAKE, &flight)
+    });
+    assert!(matches!(outcome, Err(ConnectError::Tls(_))), "{outcome:?}");
+}
+
+/// Into a connection to the right server, by somebody on the way.
+#[test]
+fn records_in_the_clear_behind_the_handshake() {
+    let mut root = root("CN=root");
+    let hello = message(ENCRYPTED_EXTENSIONS, &[0, 0]);
+    for injected in [record(HANDSHAKE, &hello), record(ALERT, &[1, 0])] {
+        let credential = Credential::of(&mut root, HOST);
+        let server = Server::with(&credential, &rustls::version::TLS13, injected);
+        let to = (server.address, HOST);
+        ask_and(to, root.root(), now(), P256, |connection| {
+            let next = connection.read(&mut [0]);
+            assert!(
+                matches!(next, Err(TlsError::Io(ErrorKind::InvalidData))),
+                "{next:?}"
+            );
+        })
+        .unwrap();
+    }
+}
+
+/// How the last flight of the server's goes out, given the secret of its encryption.
+type Send = fn(&[u8], Vec<u8>) -> Vec<u8>;
+
+fn refused_from(root: &Authority, messages: &[Vec<u8>]) -> Refused {
+    refusal(outcome_of(root, messages, encrypted))
+}
+
+/// What comes of a server that goes up to its `Finished`, with `messages` where certificate and proof belong.
+fn outcome_of(root: &Authority, messages: &[Vec<u8>], send: Send) -> Result<(), ConnectError> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let thread = std::thread::spawn(move || {
+    let messages = messages.concat();
+    let server = std::thread::spawn(move || {
         let (stream, _) = listener.accept().unwrap();
-        serve(stream, &messages);
+        serve(stream, &messages, send);
     });
-    (address, thread)
+    let outcome = ask(address, HOST, root.root(), now(), P256);
+    server.join().unwrap();
+    outcome
 }
 
-fn serve(mut stream: TcpStream, messages: &[u8]) {
+fn serve(mut stream: TcpStream, messages: &[u8], send: Send) {
     let hello = read_record(&mut stream);
     let at = hello.windows(SHARE.len()).position(|part| part == SHARE);
     let share = &hello[at.unwrap() + 4..][..65];
@@ -113,7 +155,7 @@ fn serve(mut stream: TcpStream, messages: &[u8]) {
     flight.extend(message(FINISHED, &proof));
 
     let mut sent = record(HANDSHAKE, &answer);
-    sent.extend(encrypted(&secret, flight));
+    sent.extend(send(&secret, flight));
     stream.write_all(&sent).unwrap();
     // Until the client hangs up.
     let _ = stream.read_to_end(&mut Vec::new());
@@ -159,9 +201,13 @@ fn record(kind: u8, content: &[u8]) -> Vec<u8> {
     record
 }
 
-/// The first encrypted record: the counter in its nonce is zero (RFC 8446 section 5.2).
 fn encrypted(secret: &[u8], mut content: Vec<u8>) -> Vec<u8> {
     content.push(HANDSHAKE);
+    sealed(secret, content)
+}
+
+/// The first encrypted record: the counter in its nonce is zero (RFC 8446 section 5.2).
+fn sealed(secret: &[u8], mut content: Vec<u8>) -> Vec<u8> {
     let length = content.len() + AES_128_GCM.tag_len();
     let header = record(APPLICATION_DATA, &vec![0; length]);
     let key = expand(secret, b"key", &[], 16);
