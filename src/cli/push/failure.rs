@@ -90,6 +90,8 @@ pub fn next(halt: &Halt) -> Next {
                 | FaultKind::Clock
                 | FaultKind::Restart => Next::Again(failed),
                 FaultKind::Place | FaultKind::Credentials => Next::End(failed),
+                // All files have the same attributes; what is no answer of S3's may be about this one.
+                FaultKind::Unclear if !error.code.is_empty() => Next::End(failed),
                 _ => Next::GiveUp(failed),
             }
         }

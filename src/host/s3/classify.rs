@@ -22,7 +22,7 @@ struct Known {
     remedy: &'static str,
 }
 
-const KNOWN: [Known; 18] = [
+const KNOWN: [Known; 19] = [
     Known {
         codes: &[
             "SlowDown",
@@ -82,7 +82,8 @@ const KNOWN: [Known; 18] = [
     },
     Known {
         codes: &["SignatureDoesNotMatch", "AuthorizationQueryParametersError"],
-        kind: FaultKind::Credentials,
+        // A session has the key that it came with: another one would sign no better.
+        kind: FaultKind::Unclear,
         remedy: "check the secret key, and whether something between here and S3 changes requests (a proxy that \
                  rewrites headers or paths)",
     },
@@ -120,6 +121,12 @@ const KNOWN: [Known; 18] = [
         remedy: "check the bucket's name, region and endpoint",
     },
     Known {
+        codes: &["NotImplemented", "MethodNotAllowed"],
+        kind: FaultKind::Unclear,
+        remedy: "the server does not know this operation, or one of its headers: check that --s3-endpoint is an S3 \
+                 server, and that it has the storage class, encryption and tags that are asked for",
+    },
+    Known {
         codes: &[
             "PermanentRedirect",
             "TemporaryRedirect",
@@ -134,7 +141,7 @@ const KNOWN: [Known; 18] = [
     },
     Known {
         codes: &["KMS.*", "KMSNotConfigured"],
-        kind: FaultKind::Place,
+        kind: FaultKind::Unclear,
         remedy: "check the KMS key: that it is there, in the bucket's region, and enabled",
     },
     Known {
@@ -202,7 +209,7 @@ const KNOWN: [Known; 18] = [
 ];
 
 /// The kind of an answer whose code is not known.
-fn by_status(status: u16) -> (FaultKind, &'static str) {
+fn by_status(status: u16, code: &str) -> (FaultKind, &'static str) {
     match status {
         200..=299 => (
             FaultKind::Server,
@@ -221,7 +228,7 @@ fn by_status(status: u16) -> (FaultKind, &'static str) {
             "check the bucket's name, and that --s3-endpoint is an S3 server",
         ),
         405 | 501 => (
-            FaultKind::Place,
+            FaultKind::Unclear,
             "the server does not know this operation: check that --s3-endpoint is an S3 server",
         ),
         407 => (FaultKind::Network, "the proxy wants a user and a password"),
@@ -242,6 +249,11 @@ fn by_status(status: u16) -> (FaultKind, &'static str) {
         500..=599 => (
             FaultKind::Server,
             "it is tried again later; if it stays, see the state of the service",
+        ),
+        // S3 says why with a code. Without one it may be a proxy that takes no request at all.
+        _ if code.is_empty() => (
+            FaultKind::Unclear,
+            "there is no code of S3's in the answer: check --s3-endpoint, and whether a proxy answers in its place",
         ),
         _ => (
             FaultKind::Object,
@@ -274,7 +286,7 @@ pub(super) fn refusal(
         // Of a code below 500, whatever the status is; a server in trouble may say anything.
         Some(known) => (known.kind, known.remedy.to_owned()),
         None => {
-            let (kind, remedy) = by_status(reply.status);
+            let (kind, remedy) = by_status(reply.status, &document.code);
             (kind, remedy.to_owned())
         }
     };

@@ -17,17 +17,20 @@ pub enum FaultKind {
     Server,
     /// The server asks to slow down: `SlowDown`, 429…
     Throttled,
-    /// The credentials are over or unknown: `ExpiredToken`, `InvalidToken`, `InvalidAccessKeyId`,
-    /// `SignatureDoesNotMatch`. Others may do.
+    /// The credentials are over or unknown: `ExpiredToken`, `InvalidToken`, `InvalidAccessKeyId`. Others may do.
     Credentials,
     /// Not allowed: 403 `AccessDenied` and its like. Of the entry alone, if others pass with the same session.
     Refused,
+    /// Refused either for what it is, or because something is wrong with the way or the place: `KMS.*`, 501,
+    /// `SignatureDoesNotMatch`, a 400 without a code, which is a proxy's as likely as S3's. Of the entry alone, if
+    /// others pass with the same session.
+    Unclear,
     /// `RequestTimeTooSkewed`: the clock is wrong.
     Clock,
     /// Bucket, region or endpoint are wrong, or a person has to do something about the account: `NoSuchBucket`,
     /// redirects, `AuthorizationHeaderMalformed`.
     Place,
-    /// Refused for what it is, and would be again: 400, key too long, too large, a digest that does not match.
+    /// Refused for what it is, and would be again: 400 with a code, key too long, too large, a digest that does not match.
     Object,
     /// An upload in parts has to be begun anew: `NoSuchUpload`, `InvalidPart`, 409.
     Restart,

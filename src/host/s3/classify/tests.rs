@@ -30,7 +30,7 @@ fn error(status: u16, code: &str) -> S3Error {
 #[test]
 fn every_code_of_the_protocol_has_its_kind_and_a_remedy() {
     use FaultKind::{
-        Clock, Credentials, Exists, Object, Place, Refused, Restart, Server, Throttled,
+        Clock, Credentials, Exists, Object, Place, Refused, Restart, Server, Throttled, Unclear,
     };
     for (status, code, kind) in [
         (403, "RequestTimeTooSkewed", Clock),
@@ -44,7 +44,7 @@ fn every_code_of_the_protocol_has_its_kind_and_a_remedy() {
         (400, "ExpiredToken", Credentials),
         (400, "InvalidToken", Credentials),
         (403, "InvalidAccessKeyId", Credentials),
-        (403, "SignatureDoesNotMatch", Credentials),
+        (403, "SignatureDoesNotMatch", Unclear),
         (403, "AccessDenied", Refused),
         (400, "BadDigest", Object),
         (400, "XAmzContentSHA256Mismatch", Object),
@@ -62,7 +62,9 @@ fn every_code_of_the_protocol_has_its_kind_and_a_remedy() {
         (301, "PermanentRedirect", Place),
         (307, "TemporaryRedirect", Place),
         (404, "NoSuchBucket", Place),
-        (400, "KMS.NotFoundException", Place),
+        (400, "KMS.NotFoundException", Unclear),
+        (501, "NotImplemented", Unclear),
+        (405, "SomethingNew", Unclear),
         // A 200 with an error in it: what it says counts.
         (200, "InternalError", Server),
         (200, "NoSuchUpload", Restart),
@@ -82,16 +84,24 @@ fn every_code_of_the_protocol_has_its_kind_and_a_remedy() {
 
 #[test]
 fn without_a_document_the_status_counts() {
-    use FaultKind::{Exists, Network, Place, Refused, Restart, Server, Throttled};
+    use FaultKind::{Exists, Network, Place, Refused, Restart, Server, Throttled, Unclear};
     for (status, kind) in [
         (301, Place),
+        (400, Unclear),
         (403, Refused),
         (404, Place),
         (407, Network),
         (408, Server),
         (409, Restart),
+        (405, Unclear),
+        (411, Unclear),
         (412, Exists),
+        (413, Unclear),
+        (414, Unclear),
         (417, Server),
+        (421, Unclear),
+        (431, Unclear),
+        (451, Unclear),
         (429, Throttled),
         (502, Server),
         (503, Server),

@@ -306,7 +306,7 @@ impl Lane {
             Pause::of_upload(before, now, ticket.began, kind, retry_after, random)
         };
         match kind {
-            FaultKind::Refused => {
+            FaultKind::Refused | FaultKind::Unclear => {
                 self.refusals = self.refusals.saturating_add(1);
                 if self.is_refused_for_itself(place, session) {
                     self.forget(place);

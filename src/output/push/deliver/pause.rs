@@ -57,7 +57,7 @@ impl Pause {
             FaultKind::Throttled => (Kind::Throttled, 0),
             // The clock's error is known by now, and other credentials are to be had: once that is all.
             FaultKind::Clock | FaultKind::Credentials => (Kind::Lasting, 1),
-            FaultKind::Refused | FaultKind::Place => (Kind::Lasting, 0),
+            FaultKind::Refused | FaultKind::Unclear | FaultKind::Place => (Kind::Lasting, 0),
             FaultKind::Network
             | FaultKind::Server
             | FaultKind::Object

@@ -238,17 +238,23 @@ fn failed(shared: &Shared, ticket: &Ticket, entry: &Entry, error: &S3Error, sess
         FaultKind::Content | FaultKind::Restart | FaultKind::Object | FaultKind::Exists => {
             &mut state.counts.local
         }
-        FaultKind::Credentials | FaultKind::Refused | FaultKind::Clock | FaultKind::Place => {
-            &mut state.counts.refused
-        }
+        FaultKind::Credentials
+        | FaultKind::Refused
+        | FaultKind::Unclear
+        | FaultKind::Clock
+        | FaultKind::Place => &mut state.counts.refused,
     } += 1;
-    if error.kind == FaultKind::Refused {
-        let reason = reason(shared, &error.code, error.what.clone());
+    if matches!(error.kind, FaultKind::Refused | FaultKind::Unclear) {
+        let code = match error.code.as_str() {
+            "" => "Refused",
+            code => code,
+        };
+        let reason = reason(shared, code, error.what.clone());
         state.refusals.insert(ticket.place, reason);
     }
     // Of the entry's key says something only what is about the entry.
     let what = match error.kind {
-        FaultKind::Refused | FaultKind::Content | FaultKind::Restart => {
+        FaultKind::Refused | FaultKind::Unclear | FaultKind::Content | FaultKind::Restart => {
             format!("{}: {}", entry.head.key, error.what)
         }
         _ => error.what.clone(),

@@ -92,6 +92,7 @@ fn delays_grow_to_their_cap_and_nothing_is_given_up() {
         (FaultKind::Throttled, LONGEST_DELAY),
         (FaultKind::Credentials, LONGEST_LASTING_DELAY),
         (FaultKind::Refused, LONGEST_LASTING_DELAY),
+        (FaultKind::Unclear, LONGEST_LASTING_DELAY),
         (FaultKind::Clock, LONGEST_LASTING_DELAY),
         (FaultKind::Place, LONGEST_LASTING_DELAY),
         (FaultKind::Restart, LONGEST_DELAY),

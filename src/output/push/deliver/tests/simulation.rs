@@ -27,7 +27,8 @@ enum Weather {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Nature {
     Good,
-    Refused,
+    /// With a kind that says so only where others pass.
+    Refused(FaultKind),
     Bad,
     /// It fails each time, as if it were the service.
     Failing(FaultKind),
@@ -111,7 +112,7 @@ impl Hub {
             (Weather::Fault(kind), _) => failed(kind),
             _ if self.weather_at(self.now + took) == Weather::Offline => failed(FaultKind::Network),
             (_, Nature::Good) => End::Delivered { session },
-            (_, Nature::Refused) => failed(FaultKind::Refused),
+            (_, Nature::Refused(kind)) => failed(kind),
             (_, Nature::Bad) => End::SetAside,
             (_, Nature::Failing(kind)) => failed(kind),
         };
@@ -198,13 +199,14 @@ fn two_weeks(seed: u64, tells: bool) -> Hub {
     let mut at = Duration::ZERO;
     while at < hours(14 * 24 - 8) {
         at += Duration::from_secs(600 + roll(6 * 3600));
-        let next = match roll(10) {
+        let next = match roll(11) {
             0..=2 => Weather::Offline,
             3 => Weather::Fault(FaultKind::Server),
             4 => Weather::Fault(FaultKind::Throttled),
             5 => Weather::Fault(FaultKind::Credentials),
             6 => Weather::Fault(FaultKind::Refused),
             7 => Weather::Fault(FaultKind::Clock),
+            8 => Weather::Fault(FaultKind::Unclear),
             _ => Weather::Fair,
         };
         weather.push((at, next));
@@ -213,8 +215,9 @@ fn two_weeks(seed: u64, tells: bool) -> Hub {
     let mut hub = Hub::new(weather, tells);
     while hub.now < hours(14 * 24) {
         let nature = match roll(50) {
-            0 => Nature::Refused,
+            0 => Nature::Refused(FaultKind::Refused),
             1 => Nature::Bad,
+            2 => Nature::Refused(FaultKind::Unclear),
             _ => Nature::Good,
         };
         hub.add(nature, 100 + roll(1_000_000));
@@ -280,7 +283,7 @@ fn whoever_has_nothing_to_send_asks_for_nothing() {
     assert_eq!((hub.requests.len(), hub.sessions), (1, 1));
 
     // One that is refused for itself, and is alone, is all that is asked about.
-    hub.add(Nature::Refused, 1000);
+    hub.add(Nature::Refused(FaultKind::Refused), 1000);
     hub.run(hours(72));
     let asked = hub.requests.len();
     assert!((90..220).contains(&asked), "{asked} in a day");
@@ -296,19 +299,18 @@ fn whoever_has_nothing_to_send_asks_for_nothing() {
 
 #[test]
 fn a_policy_that_is_wrong_for_a_day_sets_nothing_aside() {
-    let weather = vec![
-        (hours(1), Weather::Fault(FaultKind::Refused)),
-        (hours(25), Weather::Fair),
-    ];
-    let mut hub = Hub::new(weather, false);
-    while hub.natures.len() < 1800 {
-        hub.add(Nature::Good, 1000);
-        hub.run(hub.now + 60 * SECOND);
+    for kind in [FaultKind::Refused, FaultKind::Unclear] {
+        let weather = vec![(hours(1), Weather::Fault(kind)), (hours(25), Weather::Fair)];
+        let mut hub = Hub::new(weather, false);
+        while hub.natures.len() < 1800 {
+            hub.add(Nature::Good, 1000);
+            hub.run(hub.now + 60 * SECOND);
+        }
+        hub.run(hours(40));
+        hub.check();
+        assert!(hub.aside.is_empty());
+        assert!(hub.longest_since(hours(27)) < 60 * SECOND);
     }
-    hub.run(hours(40));
-    hub.check();
-    assert!(hub.aside.is_empty());
-    assert!(hub.longest_since(hours(27)) < 60 * SECOND);
 }
 
 /// What fails each time, as far as only time tells whether it is for itself.
@@ -360,5 +362,26 @@ fn a_hundred_that_always_fail_hold_up_nobody_for_long() {
         println!("{kind:?}: {:?}", hub.longest_since(Duration::ZERO));
         assert!(hub.longest_since(hours(6)) < 60 * SECOND, "{kind:?}");
         assert_eq!(hub.schedule.len(), 100);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_many_for_themselves_holds_up_nobody_and_is_set_aside() {
+    for kind in [FaultKind::Refused, FaultKind::Unclear] {
+        let mut hub = Hub::new(vec![], false);
+        for _ in 0..50 {
+            hub.add(Nature::Refused(kind), 2);
+        }
+        hub.run(hours(1));
+        while hub.now < hours(4) {
+            hub.add(Nature::Good, 1000);
+            hub.run(hub.now + 60 * SECOND);
+        }
+        hub.run(hours(5));
+        hub.check();
+        assert!(hub.longest_since(hours(1)) < 60 * SECOND, "{kind:?}");
+        assert_eq!((hub.aside.len(), hub.schedule.len()), (50, 0), "{kind:?}");
+        // No other session was made for them.
+        assert!(hub.sessions < 12, "{}", hub.sessions);
     }
 }
