@@ -294,10 +294,14 @@ fn disk(shared: &Shared, error: &SpoolError) -> End {
 }
 
 /// Tells the schedule, and does what follows.
-fn ended(shared: &Shared, ticket: Ticket, end: End) {
+pub(super) fn ended(shared: &Shared, ticket: Ticket, end: End) {
     let now = shared.now();
     let poison = {
         let mut state = shared.lock();
+        // Should it come again, it is new.
+        if end == End::Gone {
+            state.gone.push(ticket.place.1);
+        }
         let poison = state.schedule.ended(now, ticket, end);
         if let End::Failed { kind, .. } = end {
             state.failing(now, ticket.lane, kind);

@@ -13,7 +13,8 @@ use crate::host::refresh::SystemClocks;
 use crate::host::s3::ObjectStore;
 use crate::host::session::Credentials;
 use crate::host::spool::{self, Naming, Spool, as_nobody};
-use crate::output::push::deliver::{Deliverer, Fixed, Options, Stores};
+use crate::output::push::deliver::worker::ended;
+use crate::output::push::deliver::{Deliverer, End, Fixed, Next, Options, Stores};
 
 struct Nowhere;
 
@@ -83,4 +84,36 @@ fn what_cannot_be_opened_now_holds_up_nobody_and_is_tried_again() {
     mode(&locked, 0o644);
     as_nobody(|| look_at_spool(shared, &mut news));
     assert_eq!(shared.lock().schedule.oldest(), Some(places[0]));
+}
+
+#[test]
+fn what_others_took_away_and_added_again_is_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), spool::Options::default()).unwrap();
+    let deliverer = deliverer(&spool);
+    let shared = &*deliverer.shared;
+    // Others have a handle of their own.
+    let others = Spool::open(folder.path(), spool::Options::default()).unwrap();
+    let add = || {
+        let naming = Naming {
+            bucket: "bucket".into(),
+            key: "key".into(),
+            ..Naming::default()
+        };
+        others.add(&mut &b"21.5"[..], naming).unwrap().id
+    };
+    let mut news = News::new();
+    let id = add();
+    look_at_spool(shared, &mut news);
+    let next = shared.lock().schedule.next(shared.now());
+    let Next::Send(ticket) = next else {
+        panic!("{next:?}");
+    };
+    others.remove(id).unwrap();
+    // It comes again before the lookout has seen that it was gone.
+    assert_eq!(add(), id);
+    ended(shared, ticket, End::Gone);
+    look_at_spool(shared, &mut news);
+    let place = shared.lock().schedule.oldest();
+    assert_eq!(place.map(|(_, id)| id), Some(id));
 }
