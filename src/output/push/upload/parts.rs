@@ -38,6 +38,9 @@ pub(super) enum Round {
     Ended(Outcome),
     /// S3 has no use for what it has got: everything is to be sent again.
     Anew(S3Error),
+    /// It does not take the end of this upload: because it does not know it any more, or because nothing is allowed.
+    /// That shows with whether another one can be begun; until then nothing is given up.
+    Doubtful(S3Error, UploadId),
 }
 
 impl Plan {
@@ -66,12 +69,16 @@ impl Uploader<'_> {
             Some(resumed) => self.take_up(object, resumed, journal)?,
             None => None,
         };
-        let mut failed = None;
+        let (mut failed, mut doubtful) = (None, None);
         for _ in 0..ROUNDS {
             let plan = match resumed.take() {
                 Some(plan) => Ok(plan),
                 None => self.begin(object, part_size, journal),
             };
+            if let (Ok(_), Some(upload)) = (&plan, doubtful.take()) {
+                self.abort(object.key, &upload);
+                told.tell(|progress| progress.again(object.length));
+            }
             let round = match plan {
                 Ok(plan) => self.round(object, plan, journal, &told),
                 Err(halt) => sort(halt),
@@ -79,6 +86,10 @@ impl Uploader<'_> {
             match round? {
                 Round::Ended(outcome) => return Ok(outcome),
                 Round::Anew(error) => failed = Some(error),
+                Round::Doubtful(error, upload) => {
+                    failed = Some(error);
+                    doubtful = Some(upload);
+                }
             }
         }
         Err(Halt::Store(failed.unwrap_or_else(|| {
@@ -227,6 +238,7 @@ impl Uploader<'_> {
                 self.give_up(object.key, &plan.upload, journal);
                 told.tell(|progress| progress.again(object.length));
             }
+            Round::Doubtful(..) => {}
         }
         Ok(round)
     }
@@ -313,6 +325,9 @@ impl Uploader<'_> {
                 match self.look(object.key)? {
                     Some(found) if expected.judge(&found) == Some(true) => {
                         Ok(Round::Ended(Outcome::Confirmed(found)))
+                    }
+                    _ if error.kind == FaultKind::Refused => {
+                        Ok(Round::Doubtful(error, plan.upload.clone()))
                     }
                     _ => Ok(Round::Anew(error)),
                 }

@@ -108,7 +108,7 @@ impl Uploader<'_> {
                 }
                 Ok((sent.length, outcome))
             }
-            Ok(Round::Anew(error)) => {
+            Ok(Round::Anew(error) | Round::Doubtful(error, _)) => {
                 self.abort(key, &plan.upload);
                 Err(Halt::Store(error))
             }

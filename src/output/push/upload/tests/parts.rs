@@ -203,6 +203,46 @@ fn an_upload_that_s3_has_forgotten_is_begun_anew() {
 }
 
 #[test]
+fn a_policy_that_is_broken_at_the_end_costs_no_part() {
+    let mut hand = hand(Manners {
+        may_head: false,
+        ..Manners::default()
+    });
+    let refused = Fault::Refused(FaultKind::Refused, 403, "AccessDenied");
+    hand.store.fail(4, refused);
+    hand.once().unwrap_err();
+    for _ in 0..3 {
+        // The end is refused, a look, and another beginning.
+        let made = hand.store.world().requests.len();
+        for request in made..made + 3 {
+            hand.store.fail(request, refused);
+        }
+        hand.once().unwrap_err();
+        assert_eq!(hand.progress.0, LENGTH as i64);
+        hand.store.world().faults.clear();
+    }
+    assert_confirmed(&hand.once().unwrap());
+    hand.assert_stored();
+    let made = [Operation::PutPart, Operation::Create, Operation::Abort];
+    let made = made.map(|operation| hand.store.count(operation));
+    assert_eq!((made[0], made[2], hand.store.left_over()), (3, 0, 0));
+}
+
+#[test]
+fn an_upload_that_is_said_to_be_refused_when_it_is_forgotten_is_begun_anew() {
+    let mut hand = hand(Manners::default());
+    hand.store.fail(4, Fault::LostBefore);
+    hand.once().unwrap_err();
+    hand.store
+        .fail_later(0, Fault::Refused(FaultKind::Refused, 403, ""));
+    assert_confirmed(&hand.once().unwrap());
+    hand.assert_stored();
+    assert_eq!(hand.progress.0, LENGTH as i64);
+    assert_eq!(hand.store.count(Operation::Create), 2);
+    assert_eq!(hand.store.left_over(), 0);
+}
+
+#[test]
 fn a_lost_answer_to_the_last_request_is_settled_by_head() {
     let mut hand = hand(Manners {
         may_abort: false,
