@@ -9,7 +9,7 @@ use super::body::{Section, Told, local};
 use super::confirm::{Expected, is_refusal};
 use super::digest::{SectionDigests, md5};
 use super::options::Extra;
-use super::request::request;
+use super::request::{last_request, request};
 use super::whole::rotten;
 use super::work::{Done, PartSender, Work};
 use super::{MAX_PARTS, MIN_PART, Object, Uploader};
@@ -346,7 +346,7 @@ impl Uploader<'_> {
         if !self.allowed.may(Extra::Abort) {
             return;
         }
-        let aborted = request(self.sessions, self.pace, |credentials| {
+        let aborted = last_request(self.sessions, |credentials| {
             self.store
                 .abort(credentials, key, upload)
                 .map_err(Halt::Store)

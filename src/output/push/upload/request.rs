@@ -12,9 +12,30 @@ use crate::output::push::{Halt, Pace};
 pub(super) fn request<T>(
     sessions: &dyn Sessions,
     pace: &Pace,
+    once: impl FnMut(&Credentials) -> Result<T, Halt>,
+) -> Result<T, Halt> {
+    let current = || match pace.is_stopped() {
+        true => Err(Halt::Stopped),
+        false => sessions.credentials().map_err(Halt::Session),
+    };
+    repeat(sessions, current, once)
+}
+
+/// The same, also after a stop: for what is to be left in order.
+pub(super) fn last_request<T>(
+    sessions: &dyn Sessions,
+    once: impl FnMut(&Credentials) -> Result<T, Halt>,
+) -> Result<T, Halt> {
+    let current = || sessions.credentials().map_err(Halt::Session);
+    repeat(sessions, current, once)
+}
+
+fn repeat<T>(
+    sessions: &dyn Sessions,
+    current: impl Fn() -> Result<Arc<Credentials>, Halt>,
     mut once: impl FnMut(&Credentials) -> Result<T, Halt>,
 ) -> Result<T, Halt> {
-    let mut credentials = current(sessions, pace)?;
+    let mut credentials = current()?;
     let (mut renewed, mut clock_set) = (false, false);
     loop {
         let error = match once(&credentials) {
@@ -24,7 +45,7 @@ pub(super) fn request<T>(
         match error.kind {
             FaultKind::Credentials if !renewed => {
                 sessions.refused(&credentials);
-                let next = current(sessions, pace)?;
+                let next = current()?;
                 if Arc::ptr_eq(&next, &credentials) {
                     return Err(Halt::Store(error));
                 }
@@ -35,11 +56,4 @@ pub(super) fn request<T>(
             _ => return Err(Halt::Store(error)),
         }
     }
-}
-
-fn current(sessions: &dyn Sessions, pace: &Pace) -> Result<Arc<Credentials>, Halt> {
-    if pace.is_stopped() {
-        return Err(Halt::Stopped);
-    }
-    sessions.credentials().map_err(Halt::Session)
 }

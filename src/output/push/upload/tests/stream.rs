@@ -138,6 +138,36 @@ fn etags_confirm_where_nothing_else_does() {
 }
 
 #[test]
+fn a_stop_leaves_nothing_behind() {
+    struct Stopping<'a>(&'a Pace, usize);
+    impl Read for Stopping<'_> {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            self.1 += buf.len();
+            if self.1 > 7 * MIB {
+                self.0.stop();
+            }
+            Ok(buf.len())
+        }
+    }
+    let mut hand = Hand::new(Fake::default(), 0);
+    let mut uploader = uploader(
+        &mut hand.store,
+        &hand.options,
+        &hand.sessions,
+        &hand.pace,
+        &hand.allowed,
+    );
+    let mut stopping = Stopping(&hand.pace, 0);
+    let attributes = Attributes::default();
+    let halt = uploader
+        .stream(KEY, &attributes, &mut stopping, &mut |_| true, &mut ())
+        .unwrap_err();
+    assert_eq!(halt, Halt::Stopped);
+    assert_eq!(hand.store.count(Operation::PutPart), 1);
+    assert_eq!((hand.store.content(KEY), hand.store.left_over()), (None, 0));
+}
+
+#[test]
 fn a_source_that_fails_is_no_end_of_it() {
     struct Broken(usize);
     impl Read for Broken {
