@@ -55,7 +55,7 @@ impl Uploader<'_> {
         }
         let mut failed = None;
         let mut seen = None;
-        match self.look(object.key) {
+        match self.look(object.key, true) {
             // Another ETag is another object: somebody else has written there since.
             Ok(Some(found)) if found.etag == stored.etag => match expected.judge(&found) {
                 Some(true) => return Ok(Outcome::Confirmed(found)),
@@ -91,7 +91,7 @@ impl Uploader<'_> {
                 object.key
             )))
         };
-        let Some(found) = self.look(object.key)? else {
+        let Some(found) = self.look(object.key, true)? else {
             return unsettled("nobody may look whether it is this one (that takes s3:GetObject)");
         };
         match expected.judge(&found) {
@@ -104,8 +104,10 @@ impl Uploader<'_> {
         }
     }
 
-    /// HEAD, where it is allowed. `None` if it is not, or if there is nothing.
-    pub(super) fn look(&mut self, key: &str) -> Result<Option<Stored>, Halt> {
+    /// HEAD, where it is allowed. `None` if it is not, or if there is nothing. Only of an object that S3 has just said
+    /// `is_there` a refusal says that nobody may look: without `s3:ListBucket` it answers with 403 as well where there
+    /// is none.
+    pub(super) fn look(&mut self, key: &str, is_there: bool) -> Result<Option<Stored>, Halt> {
         if !self.allowed.may(Extra::Head) {
             return Ok(None);
         }
@@ -114,7 +116,9 @@ impl Uploader<'_> {
         });
         match asked {
             Err(Halt::Store(error)) if is_refusal(&error) => {
-                self.allowed.refuse(Extra::Head);
+                if is_there {
+                    self.allowed.refuse(Extra::Head);
+                }
                 Ok(None)
             }
             other => other,

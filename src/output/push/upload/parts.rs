@@ -322,7 +322,7 @@ impl Uploader<'_> {
             FaultKind::Exists => self.settle(object, expected, etag).map(Round::Ended),
             // Some servers say of an upload that they do not know any more that it is not allowed (403).
             FaultKind::Restart | FaultKind::Refused if may_be_there => {
-                match self.look(object.key)? {
+                match self.look(object.key, false)? {
                     Some(found) if expected.judge(&found) == Some(true) => {
                         Ok(Round::Ended(Outcome::Confirmed(found)))
                     }

@@ -65,6 +65,8 @@ pub(super) struct Manners {
     pub(super) head_has_checksums: bool,
     /// `s3:GetObject` is allowed.
     pub(super) may_head: bool,
+    /// `s3:ListBucket` is allowed.
+    pub(super) may_list: bool,
     /// `s3:AbortMultipartUpload` is allowed.
     pub(super) may_abort: bool,
     /// ETags are something else than MD5s.
@@ -77,6 +79,7 @@ impl Default for Manners {
             echoes: true,
             head_has_checksums: true,
             may_head: true,
+            may_list: true,
             may_abort: true,
             odd_etags: false,
         }
@@ -402,7 +405,8 @@ impl ObjectStore for Fake {
 
     fn head(&mut self, credentials: &Credentials, key: &str) -> Result<Option<Stored>, S3Error> {
         self.request(Operation::Head, credentials, None, |world, _, _| {
-            if !world.manners.may_head {
+            let is_hidden = !world.manners.may_list && !world.objects.contains_key(key);
+            if !world.manners.may_head || is_hidden {
                 return Err(refusal(FaultKind::Refused, 403, ""));
             }
             Ok(world.objects.get(key).map(|found| Stored {

@@ -265,6 +265,23 @@ fn a_lost_answer_to_the_last_request_is_settled_by_head() {
 }
 
 #[test]
+fn a_look_at_what_is_not_there_says_nothing_about_what_is_allowed() {
+    let mut hand = hand(Manners {
+        may_list: false,
+        ..Manners::default()
+    });
+    hand.attributes.only_if_absent = true;
+    hand.store.fail(4, Fault::LostBefore);
+    hand.once().unwrap_err();
+    hand.store.forget_uploads();
+    assert_confirmed(&hand.once().unwrap());
+    assert_eq!(hand.store.count(Operation::Head), 1);
+    // It is there now, and that may be seen.
+    let again = hand.once().unwrap();
+    assert!(matches!(again, Outcome::WasThere(_)), "{again:?}");
+}
+
+#[test]
 fn an_object_that_is_there_already_stays_and_the_upload_is_given_up() {
     let mut hand = hand(Manners::default());
     let first = core::mem::replace(&mut hand.content, bytes(9));
