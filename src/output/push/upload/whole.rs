@@ -45,7 +45,16 @@ impl Uploader<'_> {
                 })
             });
             let error = match put {
-                Ok(stored) => return self.confirm(object, stored, &expected, etag),
+                Ok(stored) => {
+                    // Where S3 has compared nothing, the disk may have changed it, and the ETag be that of what it is now.
+                    if expected.judge(&stored) != Some(true)
+                        && object.digests.is_some()
+                        && SectionDigests::of(section, self.options)?.crc64nvme != digests.crc64nvme
+                    {
+                        return Ok(Outcome::Poison(rotten()));
+                    }
+                    return self.confirm(object, stored, &expected, etag);
+                }
                 Err(Halt::Store(error)) => error,
                 Err(halt) => return Err(halt),
             };

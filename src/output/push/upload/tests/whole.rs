@@ -250,6 +250,57 @@ fn a_digest_that_differs_is_the_networks_or_the_disks() {
 }
 
 #[test]
+fn a_disk_that_changed_it_is_noticed_where_s3_compares_nothing() {
+    let careless = Manners {
+        compares: false,
+        may_head: false,
+        ..silent()
+    };
+    let telling = Manners {
+        echoes: true,
+        ..careless
+    };
+    for (manners, confirm) in [
+        (careless, Confirm::Checksum),
+        (careless, Confirm::Status),
+        (telling, Confirm::Checksum),
+    ] {
+        let mut hand = hand(manners);
+        hand.options.confirm = confirm;
+        let accepted = Digests::of(&hand.content);
+        let mut upload = |content: &Vec<u8>| {
+            let object = Object {
+                key: KEY,
+                attributes: &Attributes::default(),
+                length: content.len() as u64,
+                digests: Some(accepted),
+                content,
+            };
+            uploader(
+                &mut hand.store,
+                &hand.options,
+                &hand.sessions,
+                &hand.pace,
+                &hand.allowed,
+            )
+            .upload(&object, &mut hand.journal, &mut ())
+            .unwrap()
+        };
+        let mut changed = hand.content.clone();
+        confirmed(upload(&changed));
+        changed[1000] ^= 1;
+        let outcome = upload(&changed);
+        let Outcome::Poison(error) = outcome else {
+            panic!("{manners:?}: {outcome:?}");
+        };
+        assert!(
+            error.what.contains("no longer what was accepted"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_content_that_got_shorter_is_no_fault_of_s3s() {
     for known in [true, false] {
         let mut hand = hand(Manners::default());
