@@ -23,7 +23,13 @@ mount -t cgroup2 cgroup2 sys/fs/cgroup
 mount -t tmpfs -o mode=755 tmpfs run
 mount -t tmpfs -o mode=1777 tmpfs tmp
 units=etc/systemd/system
-rm -rf "$units" usr/lib/systemd/system/*
+rm -rf "$units"
+# Another system's packages bring units of their own, which this machine's do not.
+places=/$units
+if [ "$below" != / ]; then
+    rm -rf usr/lib/systemd/system/*
+    places=$places:/usr/lib/systemd/system
+fi
 mkdir -p "$units" run/systemd
 for target in basic multi-user network-online paths shutdown slices sockets sysinit time-sync timers; do
     printf '[Unit]\nDefaultDependencies=no\n' >"$units/$target.target"
@@ -35,5 +41,5 @@ cd /
 umount -l /mnt
 # As a real machine has it: systemd mounts credentials in one namespace for the others to see.
 mount --make-rshared /
-exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin container=test SYSTEMD_UNIT_PATH=/etc/systemd/system:/usr/lib/systemd/system \
+exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin container=test SYSTEMD_UNIT_PATH="$places" \
     /lib/systemd/systemd --system --unit=multi-user.target --log-target=console --log-level=info --show-status=no
