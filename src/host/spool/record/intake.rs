@@ -8,8 +8,9 @@ use core::time::Duration;
 use std::io::Write as _;
 use std::vec::Vec;
 
+use super::error::RecordError;
 use super::lines::{Lines, Piece};
-use super::recorder::{RecordError, Recorder};
+use super::recorder::Recorder;
 use crate::core::text::JsonString;
 use crate::host::spool::Bell;
 

@@ -5,6 +5,7 @@
 //! Who is killed leaves it there, and the next one makes an entry of it.
 
 mod compress;
+mod error;
 mod intake;
 mod journal;
 mod limits;
@@ -16,8 +17,9 @@ mod socket;
 mod tests;
 
 pub use compress::Compression;
+pub use error::RecordError;
 pub use intake::{Intake, Settled};
 pub use limits::Limits;
 pub use lines::{LARGEST_RECORD, USUAL_RECORD};
-pub use recorder::{CONTENT_TYPE, Names, Observer, Options, RecordError, Recorder};
+pub use recorder::{CONTENT_TYPE, Names, Observer, Options, Recorder};
 pub use socket::{RecordSocket, SocketObserver};

@@ -1,12 +1,11 @@
 //! Many writers, one open batch: whoever comes while the disk is busy waits for the next sync together with the
 //! others.
 
-use core::fmt;
 use core::time::Duration;
 use std::boxed::Box;
 use std::collections::BTreeSet;
 use std::format;
-use std::string::{String, ToString as _};
+use std::string::String;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 use std::vec::Vec;
@@ -14,6 +13,7 @@ use std::vec::Vec;
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::compress::Compression;
+use super::error::RecordError;
 use super::journal::Journal;
 use super::limits::{Fill, Limits};
 use super::recovery::Abandoned;
@@ -56,45 +56,6 @@ pub struct Options {
     pub is_patient: bool,
     /// By which batches are named; without one, by the system's.
     pub clock: Option<Arc<HostClock>>,
-}
-
-/// Why records were not accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecordError {
-    /// Whether it is for want of room, which passes when entries are delivered.
-    pub is_full: bool,
-    /// What is wrong.
-    pub what: String,
-    /// What to do about it.
-    pub remedy: &'static str,
-}
-
-impl fmt::Display for RecordError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
-    }
-}
-
-impl core::error::Error for RecordError {}
-
-impl RecordError {
-    fn new(what: impl Into<String>) -> Self {
-        Self {
-            is_full: false,
-            what: what.into(),
-            remedy: "",
-        }
-    }
-}
-
-impl From<SpoolError> for RecordError {
-    fn from(error: SpoolError) -> Self {
-        Self {
-            is_full: error.is_full(),
-            what: error.to_string(),
-            remedy: error.remedy(),
-        }
-    }
 }
 
 /// Is told what becomes of batches.

@@ -12,8 +12,9 @@ use std::{fs, thread};
 use rustix::fs::Gid;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use super::error::RecordError;
 use super::intake::{Intake, Settled};
-use super::recorder::{RecordError, Recorder};
+use super::recorder::Recorder;
 use crate::host::spool::Bell;
 
 /// Who is in the group may write.
