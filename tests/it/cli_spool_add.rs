@@ -180,6 +180,28 @@ fn a_full_spool_says_so() {
 }
 
 #[test]
+fn for_what_can_never_fit_nothing_is_dropped() {
+    let sensor = Sensor::new();
+    let limits = ["--max-size=4MiB", "--when-full=drop-oldest"];
+    for name in ["1", "2", "3", "4"] {
+        sensor.write(name, &[b'x'; 900_000]);
+        let added = sensor.add(&[name, TO, limits[0], limits[1]]);
+        assert_eq!(added.code, 0, "{}", added.stderr);
+    }
+    sensor.write("big", &[b'x'; 6_000_000]);
+    sensor
+        .add(&["big", TO, limits[0], limits[1]])
+        .failed(7, "larger than the whole quota");
+    assert_eq!(sensor.entries().len(), 4);
+    // Nobody knows how long this one will be.
+    let mut streaming = sensor.command(&["-", "--name=big", TO, limits[0], limits[1]]);
+    let big = fs::File::open(sensor.path("big")).expect("the file");
+    streaming.stdin(Stdio::from(big));
+    run(&mut streaming).failed(7, "up to half of the quota alone");
+    assert_eq!(sensor.entries().len(), 2);
+}
+
+#[test]
 fn where_the_spool_is() {
     let sensor = Sensor::new();
     sensor.write("a", b"x");
