@@ -19,9 +19,10 @@ WAYS = {
     "straight": "TPM2_Sign, straight",
     "in process": "keystead's Signer in process",
     "isolated": "keystead's Signer, isolated",
+    "direct": "keystead's Signer, without libtss2",
 }
 # Percent of the straight rate.
-TARGETS = {"in process": 90, "isolated": 90}
+TARGETS = {"in process": 90, "isolated": 90, "direct": 90}
 ROUNDS = 30
 PARENT, DEVICE = 0x81000001, 0x81000012
 # Handle, algorithm of tpm2-tools, auth value, what `signing-tpm` is told besides, signatures in a round.

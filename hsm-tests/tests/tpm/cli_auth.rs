@@ -154,6 +154,8 @@ fn no_program_inherits_an_auth_value() {
         "handle:0x81000011",
         "--pin-source",
         "env:HUB_AUTH",
+        "--tpm-transport",
+        "tss",
     ]);
     let finished = run(command.env("HUB_AUTH", AUTH).env("HOME", desk.tpm.folder()));
     assert_eq!(finished.code, Some(3), "{}", finished.stderr);

@@ -40,6 +40,8 @@ mod error;
 mod exchange;
 mod public;
 mod session;
+#[cfg(all(test, feature = "std"))]
+mod tests;
 
 pub use self::commands::{Clock, PcrSelection, SaltTo, SessionKind, Signature};
 pub use self::error::{Error, NoRandomness, Random};

@@ -11,7 +11,7 @@ use figures::{MESSAGE, serve};
 use keystead::backend::isolated::{Environment, IsolatedTpm, Starter};
 use keystead::backend::secret::{Secret, SecretError};
 use keystead::backend::tpm::{
-    Access, AuthRequest, Device, KeyName, KeyPlace, Local, Object, OpenKey, Operator, Uri,
+    Access, AuthRequest, Device, Direct, KeyName, KeyPlace, Local, Object, OpenKey, Operator, Uri,
 };
 use keystead::core::key::{Scheme, Signer as _};
 use tss_esapi::Context;
@@ -77,13 +77,14 @@ fn main() {
     match way {
         "straight" => straight(tcti, &key, auth, is_rsa, plain),
         "in process" => through_keystead(&mut Local::new(access(plain)), &request, auth, is_rsa),
+        "direct" => through_keystead(&mut Direct::new(access(plain)), &request, auth, is_rsa),
         "isolated" => {
             let this = env::current_exe().expect("a program knows its own file");
             let starter = Starter::direct(Starter::beside(&this), Environment::default());
             let mut tpm = IsolatedTpm::new(starter, access(plain));
             through_keystead(&mut tpm, &request, auth, is_rsa);
         }
-        _ => panic!("WAY is straight, in process or isolated, each also with ` plain`"),
+        _ => panic!("WAY is straight, in process, direct or isolated, each also with ` plain`"),
     }
 }
 
