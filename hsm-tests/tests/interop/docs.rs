@@ -15,18 +15,19 @@ use keystead::host::section::SectionSetting as _;
 use keystead::host::serve_config::ServeSetting;
 
 /// Commands that are run elsewhere: they build, install, or run this very test.
-const ELSEWHERE: [(&str, &str); 16] = [
+const ELSEWHERE: [(&str, &str); 17] = [
     ("scripts/demo", ".ci/run"),
     ("scripts/test", ".ci/run"),
     (".ci/run", ".ci/run"),
     ("scripts/bench", "by hand"),
+    ("scripts/cross", "scripts/test-targets"),
     ("scripts/fuzz", "by night"),
     ("cargo build --release", "scripts/bench"),
+    ("cross build", "by hand"),
     (
         "cargo run -p hsm-tests --example",
         "tests/clients/library.rs",
     ),
-    ("scripts/cross", "by hand"),
     ("scripts/deb", ".ci/run"),
     ("apt-get install", "scripts/test-deb"),
     ("chown keystead", "scripts/test-deb"),
@@ -288,7 +289,9 @@ documents! {
     commands_ "docs/commands.md"
     compatibility "docs/compatibility.md"
     configuration "docs/configuration.md"
+    cross "docs/cross.md"
     design "docs/DESIGN.md"
+    device "docs/device.md"
     errors "docs/errors.md"
     exec "docs/exec.md"
     hub "docs/hub.md"
