@@ -59,6 +59,8 @@
 //! }
 //! ```
 //!
+//! A TPM, on SPI or I²C, is spoken to by `core::tpm` (feature `tpm-protocol`).
+//!
 //! [`Identity::new`] joins the key with its certificates, and refuses a certificate of another key. The chain stays where
 //! it is, in flash: each time it is needed it is read from there, and encoded piece by piece.
 //!
