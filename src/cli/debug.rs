@@ -24,7 +24,7 @@ impl Watcher for Debug {
             "--- request\n{} {}",
             request.method, request.target
         ));
-        for header in request.headers {
+        for header in request.all_headers() {
             let value = header.value.to_string();
             // Who has the signature can send the request again while its date is accepted.
             let (shown, hidden) = match value.split_once("Signature=") {

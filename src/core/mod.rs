@@ -1,5 +1,6 @@
 //! What runs everywhere: `no_std`, no allocator, nothing that grows with the certificate chain.
 
+mod asn1;
 pub mod create_session;
 pub mod ecdsa;
 pub mod http;

@@ -3,8 +3,6 @@
 
 use core::fmt::{self, Write as _};
 
-use base64ct::{Base64, Encoding as _};
-
 /// Lower-case hexadecimal.
 #[derive(Debug, Clone, Copy)]
 pub struct Hex<'a>(pub &'a [u8]);
@@ -20,15 +18,31 @@ impl fmt::Display for Hex<'_> {
     }
 }
 
-/// Standard base64 with padding, without line breaks (RFC 4648 section 4).
+/// Standard base64 with padding, without line breaks (RFC 4648 section 4). For what is public: how long it takes tells
+/// of what is written.
 #[derive(Debug, Clone, Copy)]
 pub struct Base64Text<'a>(pub &'a [u8]);
 
 impl fmt::Display for Base64Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut piece = [0u8; 64];
+        const ALPHABET: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut piece = [0; 64];
         for chunk in self.0.chunks(48) {
-            f.write_str(Base64::encode(chunk, &mut piece).map_err(|_| fmt::Error)?)?;
+            let mut len = 0;
+            for group in chunk.chunks(3) {
+                let byte = |index: usize| u32::from(group.get(index).copied().unwrap_or(0));
+                let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+                for index in 0..4 {
+                    piece[len + index] = if index > group.len() {
+                        b'='
+                    } else {
+                        ALPHABET[(bits >> (18 - 6 * index) & 63) as usize]
+                    };
+                }
+                len += 4;
+            }
+            f.write_str(core::str::from_utf8(&piece[..len]).map_err(|_| fmt::Error)?)?;
         }
         Ok(())
     }

@@ -107,6 +107,29 @@ impl UnixTime {
         )
     }
 
+    /// Reads a `UTCTime` as RFC 5280 section 4.1.2.5.1 has it: `YYMMDDHHMMSSZ`, of the years 1950 to 2049.
+    pub(super) fn parse_utc_time(text: &[u8]) -> Option<Self> {
+        let (year, rest) = text.split_at_checked(2)?;
+        let year = digits(year)?;
+        let century = if year < 50 { 2000 } else { 1900 };
+        Self::parse_compact(century + year, rest)
+    }
+
+    /// Reads a `GeneralizedTime` as RFC 5280 section 4.1.2.5.2 has it: `YYYYMMDDHHMMSSZ`.
+    pub(super) fn parse_generalized_time(text: &[u8]) -> Option<Self> {
+        let (year, rest) = text.split_at_checked(4)?;
+        Self::parse_compact(digits(year)?, rest)
+    }
+
+    /// `MMDDHHMMSSZ`
+    fn parse_compact(year: u16, rest: &[u8]) -> Option<Self> {
+        let (rest, b"Z") = rest.split_at_checked(10)? else {
+            return None;
+        };
+        let field = |at: usize| digits(&rest[at..at + 2]);
+        Self::from_fields(year, field(0)?, field(2)?, field(4)?, field(6)?, field(8)?)
+    }
+
     /// `YYYYMMDDTHHMMSSZ`, the form of `X-Amz-Date`.
     pub fn amz(self) -> impl fmt::Display + Copy {
         Amz(self)
@@ -130,21 +153,85 @@ impl UnixTime {
         minute: u16,
         second: u16,
     ) -> Option<Self> {
-        let date = DateTime::new(
-            year,
-            month as u8,
-            day as u8,
-            hour as u8,
-            minute as u8,
-            second as u8,
-        );
-        date.ok().map(Self::from)
+        let days = days_before(year, month)? + u32::from(day).checked_sub(1)?;
+        let next_month = match month {
+            12 => days_before(year + 1, 1)?,
+            _ => days_before(year, month + 1)?,
+        };
+        if year == 10_000 || days >= next_month || hour > 23 || minute > 59 || second > 59 {
+            return None;
+        }
+        let of_day = u32::from(hour) * 3600 + u32::from(minute) * 60 + u32::from(second);
+        Some(Self(u64::from(days) * u64::from(DAY) + u64::from(of_day)))
     }
 
-    fn civil(self) -> DateTime {
-        DateTime::from_unix_duration(core::time::Duration::from_secs(self.0))
-            .unwrap_or(DateTime::INFINITY)
+    /// Days since the epoch, and seconds of the day.
+    fn split(self) -> (u32, u32) {
+        // By 128 first: below 2^31 is left, which a processor of 32 bits divides by itself.
+        let days = (self.0 >> 7) as u32 / (DAY >> 7);
+        (days, (self.0 - u64::from(days) * u64::from(DAY)) as u32)
     }
+
+    fn civil(self) -> Civil {
+        let (days, of_day) = self.split();
+        // Four hundred years have always the same number of days. They are counted from March on, so that a leap
+        // day is a year's last one.
+        let days = days + DAYS_BEFORE_EPOCH;
+        let era = days / DAYS_PER_ERA;
+        let of_era = days % DAYS_PER_ERA;
+        let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        // Months from March on have 31, 30, 31, 30, 31 days, again and again.
+        let month = (5 * of_year + 2) / 153;
+        let day = of_year - (153 * month + 2) / 5 + 1;
+        let (month, next_year) = match month {
+            0..=9 => (month + 3, 0),
+            _ => (month - 9, 1),
+        };
+        Civil {
+            year: era * 400 + year_of_era + next_year,
+            month,
+            day,
+            hour: of_day / 3600,
+            minute: of_day / 60 % 60,
+            second: of_day % 60,
+        }
+    }
+}
+
+/// Seconds.
+const DAY: u32 = 86_400;
+
+const DAYS_PER_ERA: u32 = 146_097;
+
+/// From 1 March of the year 0.
+const DAYS_BEFORE_EPOCH: u32 = 719_468;
+
+/// A time as calendar and clock have it.
+struct Civil {
+    year: u32,
+    month: u32,
+    day: u32,
+    hour: u32,
+    minute: u32,
+    second: u32,
+}
+
+/// The days from the epoch to the first of a month; `None` for what is no month from 1970 to the start of 10000.
+fn days_before(year: u16, month: u16) -> Option<u32> {
+    // The year after the last one is where its December ends.
+    if !(1970..=10_000).contains(&year) || !(1..=12).contains(&month) {
+        return None;
+    }
+    let (year, month) = (u32::from(year), u32::from(month));
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
+    let (era, of_era) = (year / 400, year % 400);
+    let of_era = of_era * 365 + of_era / 4 - of_era / 100 + (153 * month + 2) / 5;
+    Some(era * DAYS_PER_ERA + of_era - DAYS_BEFORE_EPOCH)
 }
 
 impl From<DateTime> for UnixTime {
@@ -156,7 +243,18 @@ impl From<DateTime> for UnixTime {
 /// RFC 3339, always with `Z`: `2026-11-22T02:19:51Z`.
 impl fmt::Display for UnixTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.civil())
+        let Civil {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+        } = self.civil();
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
+        )
     }
 }
 
@@ -181,7 +279,7 @@ struct AmzDay(UnixTime);
 impl fmt::Display for AmzDay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let date = self.0.civil();
-        write!(f, "{:04}{:02}{:02}", date.year(), date.month(), date.day())
+        write!(f, "{:04}{:02}{:02}", date.year, date.month, date.day)
     }
 }
 
@@ -195,9 +293,9 @@ impl fmt::Display for Amz {
             f,
             "{}T{:02}{:02}{:02}Z",
             AmzDay(self.0),
-            date.hour(),
-            date.minutes(),
-            date.seconds()
+            date.hour,
+            date.minute,
+            date.second
         )
     }
 }
@@ -208,16 +306,12 @@ struct Http(UnixTime);
 impl fmt::Display for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let date = self.0.civil();
-        let weekday = DAYS[(self.0.as_secs() / 86_400 % 7) as usize];
-        let month = MONTHS[usize::from(date.month() - 1)];
+        let weekday = DAYS[(self.0.split().0 % 7) as usize];
+        let month = MONTHS[date.month as usize - 1];
         write!(
             f,
             "{weekday}, {:02} {month} {:04} {:02}:{:02}:{:02} GMT",
-            date.day(),
-            date.year(),
-            date.hour(),
-            date.minutes(),
-            date.seconds()
+            date.day, date.year, date.hour, date.minute, date.second
         )
     }
 }
@@ -238,6 +332,7 @@ impl Clock for UnixTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::time::Duration;
     use std::string::ToString as _;
 
     #[test]
@@ -280,6 +375,47 @@ mod tests {
         }
         assert_eq!(UnixTime::parse_amz("19941106T084937"), None);
         assert_eq!(UnixTime::parse_http("Sunday, 06-Nov-94 08:49:37 GMT"), None);
+    }
+
+    #[test]
+    fn every_day_is_another_one() {
+        let last = UnixTime::MAX.split().0;
+        let mut before = None;
+        for day in 0..=last {
+            let time = UnixTime::from_secs(u64::from(day) * 86_400 + 4711);
+            let date = time.civil();
+            let other = DateTime::from_unix_duration(Duration::from_secs(time.as_secs())).unwrap();
+            let fields = [
+                date.year,
+                date.month,
+                date.day,
+                date.hour,
+                date.minute,
+                date.second,
+            ];
+            let others = [
+                other.month(),
+                other.day(),
+                other.hour(),
+                other.minutes(),
+                other.seconds(),
+            ];
+            assert_eq!(fields[0], u32::from(other.year()));
+            assert_eq!(fields[1..], others.map(u32::from));
+            let [year, month, day, hour, minute, second] = fields.map(|field| field as u16);
+            let back = UnixTime::from_fields(year, month, day, hour, minute, second);
+            assert_eq!(back, Some(time));
+            assert!(before < back);
+            before = back;
+        }
+        assert_eq!(UnixTime::from_fields(2026, 2, 29, 0, 0, 0), None);
+        assert_eq!(UnixTime::from_fields(2100, 2, 29, 0, 0, 0), None);
+        assert_eq!(UnixTime::from_fields(2026, 0, 1, 0, 0, 0), None);
+        assert_eq!(UnixTime::from_fields(2026, 13, 1, 0, 0, 0), None);
+        assert_eq!(UnixTime::from_fields(2026, 1, 0, 0, 0, 0), None);
+        assert_eq!(UnixTime::from_fields(2026, 1, 1, 24, 0, 0), None);
+        assert_eq!(UnixTime::from_fields(10_000, 1, 1, 0, 0, 0), None);
+        assert_eq!(UnixTime::from_fields(1969, 12, 31, 0, 0, 0), None);
     }
 
     #[test]

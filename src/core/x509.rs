@@ -3,12 +3,13 @@
 
 use core::fmt;
 
-use der::asn1::{AnyRef, BitStringRef, ContextSpecific, OctetStringRef, UintRef};
 use der::oid::ObjectIdentifier;
-use der::{
-    Decode, DecodeValue, FixedTag, Header, Reader, SliceReader, Tag, TagNumber, Tagged as _,
-};
+use der::{Decode as _, DecodeValue, FixedTag, Header, Reader, Tag};
 
+use super::asn1::{
+    Elements, GENERALIZED_TIME, NotDer, OBJECT_IDENTIFIER, OCTET_STRING, SEQUENCE, UTC_TIME,
+    only_sequence,
+};
 use super::key::KeyKind;
 use super::time::UnixTime;
 
@@ -115,10 +116,20 @@ impl fmt::Display for CertificateError {
 
 impl core::error::Error for CertificateError {}
 
-impl From<der::Error> for CertificateError {
-    fn from(_: der::Error) -> Self {
+impl From<NotDer> for CertificateError {
+    fn from(_: NotDer) -> Self {
         Self::NotACertificate
     }
+}
+
+/// A field `[number]` that holds another element.
+const fn constructed(number: u8) -> u8 {
+    0xa0 | number
+}
+
+/// A field `[number]` that stands for an element that holds no others.
+const fn primitive(number: u8) -> u8 {
+    0x80 | number
 }
 
 const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
@@ -130,45 +141,40 @@ impl<'a> Certificate<'a> {
     /// # Errors
     /// [`CertificateError`], by what is wrong.
     pub fn from_der(der: &'a [u8]) -> Result<Self, CertificateError> {
-        let mut outer = SliceReader::new(der)?;
-        let body = sequence(&mut outer)?;
-        outer.finish()?;
+        let mut fields = only_sequence(der)?;
+        let tbs = fields.next(SEQUENCE)?.der;
+        let signature_algorithm = AlgorithmIdentifier::read(&mut fields)?;
+        let signature = fields.bytes()?;
+        fields.finish()?;
 
-        let mut reader = SliceReader::new(body)?;
-        let tbs = reader.tlv_bytes()?;
-        let signature_algorithm = AlgorithmIdentifier::decode(&mut reader)?;
-        let signature = BitStringRef::decode(&mut reader)?
-            .as_bytes()
-            .ok_or(CertificateError::NotACertificate)?;
-        reader.finish()?;
-
-        let mut outer = SliceReader::new(tbs)?;
-        let body = sequence(&mut outer)?;
-        outer.finish()?;
-        let mut reader = SliceReader::new(body)?;
-
-        let version = ContextSpecific::<u8>::decode_explicit(&mut reader, TagNumber(0))?
-            .map_or(0, |field| field.value);
+        let mut fields = only_sequence(tbs)?;
+        let version = match fields.optional(constructed(0))? {
+            None => 0,
+            Some(field) => {
+                let mut field = Elements::new(field.contents);
+                let version = field.small_uint()?;
+                field.finish()?;
+                version
+            }
+        };
         if version > 2 {
             return Err(CertificateError::NotACertificate);
         }
-        let serial = UintRef::decode(&mut reader).map_err(|_| CertificateError::Serial)?;
-        let serial = serial.as_bytes();
-        if serial.is_empty() || serial.len() > super::text::Decimal::MAX_LEN {
+        let serial = fields.uint().map_err(|_| CertificateError::Serial)?;
+        if serial.len() > super::text::Decimal::MAX_LEN {
             return Err(CertificateError::Serial);
         }
         // RFC 5280 section 4.1.1.2: only this one is signed, so that the outer one proves nothing.
-        if AlgorithmIdentifier::decode(&mut reader)? != signature_algorithm {
+        if AlgorithmIdentifier::read(&mut fields)? != signature_algorithm {
             return Err(CertificateError::SignatureAlgorithm);
         }
-        let issuer = name(&mut reader)?;
-        let validity = sequence(&mut reader)?;
-        let mut dates = SliceReader::new(validity)?;
+        let issuer = fields.next(SEQUENCE)?.der;
+        let mut dates = fields.sequence()?;
         let not_before = date(&mut dates)?;
         let not_after = date(&mut dates)?;
         dates.finish()?;
-        let subject = name(&mut reader)?;
-        let public_key = reader.tlv_bytes()?;
+        let subject = fields.next(SEQUENCE)?.der;
+        let public_key = fields.any()?.der;
 
         let mut certificate = Self {
             der,
@@ -186,17 +192,16 @@ impl<'a> Certificate<'a> {
             extensions: &[],
             signature,
         };
-        for unique_id in [TagNumber(1), TagNumber(2)] {
-            ContextSpecific::<BitStringRef<'_>>::decode_implicit(&mut reader, unique_id)?;
+        for unique_id in [1, 2] {
+            fields.optional(primitive(unique_id))?;
         }
-        if let Some(field) =
-            ContextSpecific::<AnyRef<'_>>::decode_explicit(&mut reader, TagNumber(3))?
-        {
-            field.value.tag().assert_eq(Tag::Sequence)?;
-            certificate.extensions = field.value.value();
-            certificate.read_extensions(field.value.value())?;
+        if let Some(field) = fields.optional(constructed(3))? {
+            let mut field = Elements::new(field.contents);
+            certificate.extensions = field.next(SEQUENCE)?.contents;
+            field.finish()?;
+            certificate.read_extensions()?;
         }
-        reader.finish()?;
+        fields.finish()?;
         Ok(certificate)
     }
 
@@ -211,24 +216,20 @@ impl<'a> Certificate<'a> {
         self.subject == self.issuer
     }
 
-    fn read_extensions(&mut self, extensions: &'a [u8]) -> Result<(), CertificateError> {
-        let mut reader = SliceReader::new(extensions)?;
-        while !reader.is_finished() {
-            let extension = sequence(&mut reader)?;
-            let mut extension = SliceReader::new(extension)?;
-            let oid = ObjectIdentifier::decode(&mut extension)?;
-            let _critical = Option::<bool>::decode(&mut extension)?;
-            let value = <&OctetStringRef>::decode(&mut extension)?;
+    fn read_extensions(&mut self) -> Result<(), CertificateError> {
+        let mut extensions = Elements::new(self.extensions);
+        while !extensions.is_empty() {
+            let mut extension = extensions.sequence()?;
+            let oid = oid_of(&mut extension)?;
+            let _critical = extension.optional_bool()?;
+            let value = extension.next(OCTET_STRING)?.contents;
             extension.finish()?;
             let seen_before = match oid {
                 BASIC_CONSTRAINTS => self
                     .basic_constraints
-                    .replace(basic_constraints(value.as_bytes())?)
+                    .replace(basic_constraints(value)?)
                     .is_some(),
-                KEY_USAGE => self
-                    .key_usage
-                    .replace(key_usage(value.as_bytes())?)
-                    .is_some(),
+                KEY_USAGE => self.key_usage.replace(key_usage(value)?).is_some(),
                 _ => false,
             };
             if seen_before {
@@ -239,6 +240,21 @@ impl<'a> Certificate<'a> {
     }
 }
 
+impl<'a> AlgorithmIdentifier<'a> {
+    fn read(fields: &mut Elements<'a>) -> Result<Self, NotDer> {
+        let mut fields = fields.sequence()?;
+        let oid = oid_of(&mut fields)?;
+        let parameters = if fields.is_empty() {
+            &[][..]
+        } else {
+            fields.any()?.der
+        };
+        fields.finish()?;
+        Ok(Self { oid, parameters })
+    }
+}
+
+/// For what reads other structures with the crate `der`.
 impl<'a> DecodeValue<'a> for AlgorithmIdentifier<'a> {
     type Error = der::Error;
 
@@ -272,14 +288,10 @@ impl<'a> PublicKeyInfo<'a> {
     /// # Errors
     /// [`CertificateError::NotACertificate`] if it is none.
     pub fn from_der(der: &'a [u8]) -> Result<Self, CertificateError> {
-        let mut outer = SliceReader::new(der)?;
-        let mut reader = SliceReader::new(sequence(&mut outer)?)?;
-        outer.finish()?;
-        let algorithm = AlgorithmIdentifier::decode(&mut reader)?;
-        let key = BitStringRef::decode(&mut reader)?
-            .as_bytes()
-            .ok_or(CertificateError::NotACertificate)?;
-        reader.finish()?;
+        let mut fields = only_sequence(der)?;
+        let algorithm = AlgorithmIdentifier::read(&mut fields)?;
+        let key = fields.bytes()?;
+        fields.finish()?;
         Ok(Self { algorithm, key })
     }
 
@@ -287,7 +299,7 @@ impl<'a> PublicKeyInfo<'a> {
     pub fn kind(&self) -> Option<KeyKind> {
         match self.algorithm.oid {
             oid::RSA => rsa_bits(self.key).map(|bits| KeyKind::Rsa { bits }),
-            oid::EC => match ObjectIdentifier::from_der(self.algorithm.parameters).ok()? {
+            oid::EC => match curve(self.algorithm.parameters).ok()? {
                 oid::P256 => Some(KeyKind::P256),
                 oid::P384 => Some(KeyKind::P384),
                 oid::P521 => Some(KeyKind::P521),
@@ -334,55 +346,60 @@ pub mod oid {
 
 /// The bits of the modulus of a PKCS#1 `RSAPublicKey`.
 fn rsa_bits(key: &[u8]) -> Option<u16> {
-    let mut outer = SliceReader::new(key).ok()?;
-    let mut reader = SliceReader::new(sequence(&mut outer).ok()?).ok()?;
-    let modulus = UintRef::decode(&mut reader).ok()?.as_bytes();
+    let modulus = only_sequence(key).ok()?.uint().ok()?;
     let first = modulus.first()?;
     u16::try_from(modulus.len() * 8 - first.leading_zeros() as usize).ok()
 }
 
-/// The contents of a `SEQUENCE`.
-fn sequence<'a>(reader: &mut SliceReader<'a>) -> der::Result<&'a [u8]> {
-    let header = Header::decode(reader)?;
-    header.tag().assert_eq(Tag::Sequence)?;
-    reader.read_slice(header.length())
+/// The next element, which has to be an object identifier.
+fn oid_of(fields: &mut Elements<'_>) -> Result<ObjectIdentifier, NotDer> {
+    let oid = fields.next(OBJECT_IDENTIFIER)?;
+    ObjectIdentifier::from_bytes(oid.contents).map_err(|_| NotDer)
 }
 
-/// A `Name`, with its header.
-fn name<'a>(reader: &mut SliceReader<'a>) -> der::Result<&'a [u8]> {
-    Header::peek(reader)?.tag().assert_eq(Tag::Sequence)?;
-    reader.tlv_bytes()
+/// The parameters of an EC key: the name of a curve.
+fn curve(parameters: &[u8]) -> Result<ObjectIdentifier, NotDer> {
+    let mut fields = Elements::new(parameters);
+    let curve = oid_of(&mut fields)?;
+    fields.finish()?;
+    Ok(curve)
 }
 
-/// A `Time`: `UTCTime` or `GeneralizedTime`.
-fn date(reader: &mut SliceReader<'_>) -> Result<UnixTime, CertificateError> {
-    let time = match Header::peek(reader)?.tag() {
-        Tag::UtcTime => der::asn1::UtcTime::decode(reader).map(|time| time.to_date_time()),
-        Tag::GeneralizedTime => {
-            der::asn1::GeneralizedTime::decode(reader).map(|time| time.to_date_time())
-        }
+/// A `Time`: `UTCTime` or `GeneralizedTime`, as RFC 5280 section 4.1.2.5 has them.
+fn date(fields: &mut Elements<'_>) -> Result<UnixTime, CertificateError> {
+    let element = fields.any()?;
+    let time = match element.tag {
+        UTC_TIME => UnixTime::parse_utc_time(element.contents),
+        GENERALIZED_TIME => UnixTime::parse_generalized_time(element.contents),
         _ => return Err(CertificateError::NotACertificate),
     };
-    time.map(UnixTime::from).map_err(|_| CertificateError::Date)
+    time.ok_or(CertificateError::Date)
 }
 
 fn basic_constraints(value: &[u8]) -> Result<BasicConstraints, CertificateError> {
-    fn read(value: &[u8]) -> der::Result<BasicConstraints> {
-        let mut outer = SliceReader::new(value)?;
-        let mut reader = SliceReader::new(sequence(&mut outer)?)?;
-        outer.finish()?;
-        let ca = Option::<bool>::decode(&mut reader)?.unwrap_or(false);
-        let path_len = Option::<u8>::decode(&mut reader)?;
-        reader.finish()?;
+    fn read(value: &[u8]) -> Result<BasicConstraints, NotDer> {
+        let mut fields = only_sequence(value)?;
+        let ca = fields.optional_bool()?.unwrap_or(false);
+        let path_len = if fields.is_empty() {
+            None
+        } else {
+            Some(fields.small_uint()?)
+        };
+        fields.finish()?;
         Ok(BasicConstraints { ca, path_len })
     }
     read(value).map_err(|_| CertificateError::Extension)
 }
 
 fn key_usage(value: &[u8]) -> Result<KeyUsage, CertificateError> {
-    let bits = BitStringRef::from_der(value).map_err(|_| CertificateError::Extension)?;
-    let byte = |index: usize| u16::from(bits.raw_bytes().get(index).copied().unwrap_or(0));
-    Ok(KeyUsage(byte(0) << 8 | byte(1)))
+    fn read(value: &[u8]) -> Result<KeyUsage, NotDer> {
+        let mut fields = Elements::new(value);
+        let (bits, _) = fields.bits()?;
+        fields.finish()?;
+        let byte = |index: usize| u16::from(bits.get(index).copied().unwrap_or(0));
+        Ok(KeyUsage(byte(0) << 8 | byte(1)))
+    }
+    read(value).map_err(|_| CertificateError::Extension)
 }
 
 #[cfg(test)]

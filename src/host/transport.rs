@@ -149,7 +149,7 @@ impl Transport for HttpTransport {
             .method(request.method)
             .uri(format!("{}{}", self.base, request.target));
         let mut head_len = HEAD_SLACK + request.target.len();
-        for header in request.headers {
+        for header in request.all_headers() {
             let value = header.value.to_string();
             head_len += header.name.len() + value.len() + 4;
             let mut value = HeaderValue::try_from(value).map_err(|_| HttpError::BadRequest)?;

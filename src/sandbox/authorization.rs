@@ -110,7 +110,7 @@ impl<'a> Authorization<'a> {
                 .path_and_query()
                 .map_or("/", |target| target.as_str()),
             path: PathRule::STANDARD,
-            headers: &headers,
+            headers: &[&headers],
             payload: Payload::Sha256(body_hash),
         };
         let scope = Scope {

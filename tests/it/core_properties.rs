@@ -15,7 +15,7 @@ fn canonical(target: &str, path: PathRule, headers: &[Header<'_>]) -> String {
         method: "GET",
         target,
         path,
-        headers,
+        headers: &[headers],
         payload: Payload::Literal("UNSIGNED-PAYLOAD"),
     }
     .to_string()

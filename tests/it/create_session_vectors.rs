@@ -88,7 +88,7 @@ fn check(case: &Value) {
         method: text(case, "/method"),
         target: text(case, "/target"),
         path: PathRule::STANDARD,
-        headers: &headers,
+        headers: &[&headers],
         payload: Payload::Sha256(hash_body(&Body::Bytes(body.as_bytes())).unwrap()),
     };
     assert!(
@@ -133,7 +133,7 @@ fn check(case: &Value) {
         algorithm,
         credential: &Decimal(leaf.serial),
         scope: &scope,
-        headers: &headers,
+        headers: &[&headers],
         signature: &unhex(recorded),
     };
     assert!(

@@ -115,7 +115,7 @@ fn the_request_on_the_wire() {
     let request = Request {
         method: "POST",
         target: "/sessions",
-        headers: &headers,
+        headers: &[&headers],
         body: Body::Text(&format_args!("{{{}}}", 7)),
     };
     transport.exchange(&request, &mut Shown::default()).unwrap();
@@ -144,7 +144,7 @@ fn no_line_break_gets_into_the_head() {
         }];
         let request = Request {
             target,
-            headers: &headers,
+            headers: &[&headers],
             ..GET
         };
         let outcome = transport.exchange(&request, &mut Shown::default());

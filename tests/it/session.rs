@@ -90,8 +90,7 @@ impl Transport for Script {
         answer: &mut dyn Answer,
     ) -> Result<(), HttpError> {
         let date = request
-            .headers
-            .iter()
+            .all_headers()
             .find(|header| header.name == "x-amz-date");
         self.dates.push(date.unwrap().value.to_string());
         match self.steps.pop_front().expect("a further attempt was made") {
@@ -327,7 +326,7 @@ fn get(base: &str, options: &TransportOptions, headers: &[Header<'_>]) -> Result
     let request = Request {
         method: "POST",
         target: "/x",
-        headers,
+        headers: &[headers],
         body: Body::Bytes(b"body"),
     };
     transport(base, options).exchange(&request, &mut kept)?;

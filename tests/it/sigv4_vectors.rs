@@ -80,7 +80,7 @@ fn check(case: &Value) {
             normalize: context["normalize"] == true,
             encode_again: true,
         },
-        headers: &headers,
+        headers: &[&headers],
         payload: Payload::Sha256(body_hash),
     };
     assert_eq!(
@@ -104,7 +104,7 @@ fn check(case: &Value) {
         algorithm: hmac::ALGORITHM,
         credential: &text(credentials, "/access_key_id"),
         scope: &scope,
-        headers: &headers,
+        headers: &[&headers],
         signature: &signature,
     };
     let signed = text(case, "/signed_request");

@@ -33,7 +33,7 @@ fn signed_alike() {
                 "s3" => PathRule::S3,
                 _ => PathRule::STANDARD,
             },
-            headers: &headers,
+            headers: &[&headers],
             payload: match headers
                 .iter()
                 .find(|header| header.name == "x-amz-content-sha256")

@@ -6,7 +6,6 @@ use std::vec::Vec;
 
 use crate::cli::error::CliError;
 use crate::cli::settings::Settings;
-use crate::core::s3::MAX_HEADERS;
 use crate::host::key_template::SourceName;
 use crate::host::push_config::PushSetting;
 use crate::host::s3::{Attributes, Encryption};
@@ -16,8 +15,9 @@ use crate::host::{document, media_type};
 /// metadata").
 const MAX_METADATA: usize = 2048;
 
-/// Each is a header, and so many of them fit into a request beside all others that there may be.
-const MAX_PAIRS: usize = MAX_HEADERS - 20;
+/// Each is a header. Servers take a hundred or so in a request, and sorting them for the signature takes time that grows
+/// with the square of their number.
+const MAX_PAIRS: usize = 44;
 
 /// S3's limits for tags (S3 User Guide, "Categorizing your objects using tags").
 const MAX_TAGS: usize = 10;

@@ -47,7 +47,7 @@ pub fn parse_answer<'b>(
     now: UnixTime,
 ) -> Result<Credentials<'b>, AnswerError> {
     let mut found = Found::default();
-    found.read_document(Reader::new(body, scratch))?;
+    found.read_document(Reader::new(body, scratch)?)?;
     let credentials = Credentials {
         access_key_id: found.required(Field::AccessKeyId)?,
         secret_access_key: found.required(Field::SecretAccessKey)?,
@@ -82,7 +82,7 @@ enum Member {
 
 impl<'b> Found<'b> {
     /// `{"credentialSet": […], "subjectArn": "…"}`
-    fn read_document(&mut self, mut reader: Reader<'b, '_>) -> Result<(), AnswerError> {
+    fn read_document(&mut self, mut reader: Reader<'b>) -> Result<(), AnswerError> {
         if !reader.enter_object()? {
             return Err(AnswerError::NotJson);
         }
@@ -116,7 +116,7 @@ impl<'b> Found<'b> {
     }
 
     /// `{"credentials": {…}, "roleArn": "…", …}`
-    fn read_set(&mut self, reader: &mut Reader<'b, '_>) -> Result<(), AnswerError> {
+    fn read_set(&mut self, reader: &mut Reader<'b>) -> Result<(), AnswerError> {
         while let Some(member) = reader.next_member(|name| match name {
             "credentials" => Member::Credentials,
             "roleArn" => Member::Value(Field::RoleArn),
@@ -132,7 +132,7 @@ impl<'b> Found<'b> {
     }
 
     /// `{"accessKeyId": "…", "secretAccessKey": "…", "sessionToken": "…", "expiration": "…"}`
-    fn read_credentials(&mut self, reader: &mut Reader<'b, '_>) -> Result<(), AnswerError> {
+    fn read_credentials(&mut self, reader: &mut Reader<'b>) -> Result<(), AnswerError> {
         if !reader.enter_object()? {
             return Err(AnswerError::Malformed(Field::Credentials));
         }
@@ -151,7 +151,7 @@ impl<'b> Found<'b> {
         Ok(())
     }
 
-    fn read_value(&mut self, reader: &mut Reader<'b, '_>, field: Field) -> Result<(), AnswerError> {
+    fn read_value(&mut self, reader: &mut Reader<'b>, field: Field) -> Result<(), AnswerError> {
         match reader.value()? {
             // A field that is there twice could be read differently by others.
             Value::String(text) => match self.values[field as usize].replace(text) {
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_value_too_long_to_unescape() {
-        let mut scratch = [0; 8];
+        let mut scratch = [0; 5];
         let outcome = parse_answer(GOOD.as_bytes(), &mut scratch, ROLE, NOW);
         assert_eq!(outcome, Err(AnswerError::TooLong));
     }

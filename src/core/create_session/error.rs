@@ -81,11 +81,11 @@ impl<'b> ServiceError<'b> {
             message: "",
         };
         // What cannot be read is left out: the status alone says enough.
-        let _ = this.read_body(Reader::new(body, scratch));
+        let _ = Reader::new(body, scratch).and_then(|reader| this.read_body(reader));
         this
     }
 
-    fn read_body(&mut self, mut reader: Reader<'b, '_>) -> Result<(), AnswerError> {
+    fn read_body(&mut self, mut reader: Reader<'b>) -> Result<(), AnswerError> {
         if !reader.enter_object()? {
             return Err(AnswerError::NotJson);
         }
@@ -106,7 +106,7 @@ impl<'b> ServiceError<'b> {
 /// `com.amazonaws.rolesanywhere#AccessDeniedException:http://…` → `AccessDeniedException`
 fn bare_code(text: &str) -> &str {
     let text = text.split(':').next().unwrap_or_default();
-    text.rsplit('#').next().unwrap_or_default().trim()
+    text.rsplit('#').next().unwrap_or_default().trim_ascii()
 }
 
 enum Member {

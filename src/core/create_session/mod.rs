@@ -12,7 +12,7 @@ use core::fmt;
 pub use answer::{Credentials, parse_answer};
 pub use error::{AnswerError, Field, ServiceError, SessionError};
 
-use super::http::{Body, Collected, Header, Request, Transport};
+use super::http::{Body, Collected, Header, Headers, Request, Transport};
 use super::identity::{CertificateChain, Identity, Intermediates};
 use super::key::Signer;
 use super::sigv4::{
@@ -157,9 +157,7 @@ impl CreateSession<'_> {
     {
         let (chain, signer) = identity.parts();
         let leaf = chain.certificate(0).unwrap_or_default();
-        // `Identity::new` has read the leaf before.
-        let serial = Certificate::from_der(leaf).map_err(|_| SessionError::Unsignable)?;
-        let serial = Decimal(serial.serial);
+        let serial = Decimal(serial(leaf).ok_or(SessionError::Unsignable)?);
         let body = JsonBody(self);
         let date = now.amz();
         let certificate = Base64Text(leaf);
@@ -178,11 +176,12 @@ impl CreateSession<'_> {
         } else {
             &with_chain[..4]
         };
+        let signed_headers: Headers<'_> = &[signed];
         let canonical = CanonicalRequest {
             method: "POST",
             target: PATH,
             path: PathRule::STANDARD,
-            headers: signed,
+            headers: signed_headers,
             payload: Payload::Sha256(
                 hash_body(&Body::Text(&body)).map_err(|_| SessionError::Unsignable)?,
             ),
@@ -194,31 +193,38 @@ impl CreateSession<'_> {
         };
         let hash = canonical.hash().map_err(|_| SessionError::Unsignable)?;
         let algorithm = x509::algorithm(signer.key());
-        let to_sign =
-            StringToSign::new(algorithm, &scope, &hash).map_err(|_| SessionError::Unsignable)?;
+        let mut to_sign = StringToSign::empty();
+        let formed = to_sign.form(algorithm, &scope, &hash);
+        formed.map_err(|_| SessionError::Unsignable)?;
         let authorization = Authorization {
             algorithm,
             credential: &serial,
             scope: &scope,
-            headers: signed,
+            headers: signed_headers,
             signature: x509::sign(signer, &to_sign, signature).map_err(SessionError::Sign)?,
         };
-        let mut headers = [content_type; 7];
-        let (first, rest) = headers.split_at_mut(signed.len());
-        first.copy_from_slice(signed);
-        rest[0] = header("authorization", &authorization);
-        rest[1] = header("user-agent", &self.user_agent);
+        let unsigned = [
+            header("authorization", &authorization),
+            header("user-agent", &self.user_agent),
+        ];
         visit(&Signed {
             canonical: &canonical,
             string_to_sign: &to_sign,
             request: &Request {
                 method: canonical.method,
                 target: canonical.target,
-                headers: &headers[..signed.len() + 2],
+                headers: &[signed, &unsigned],
                 body: Body::Text(&body),
             },
         })
     }
+}
+
+/// The serial number of the leaf, which `Identity::new` has read before. All else that is read of it needs memory that
+/// is free again while the request is signed and sent.
+#[inline(never)]
+fn serial(leaf: &[u8]) -> Option<&[u8]> {
+    Some(Certificate::from_der(leaf).ok()?.serial)
 }
 
 /// The JSON body of the request.

@@ -3,6 +3,7 @@
 use core::fmt::{self, Write as _};
 
 use embedded_io::Write;
+use zeroize::Zeroize as _;
 
 use super::stream::StreamError;
 use super::{Body, Request};
@@ -39,7 +40,7 @@ pub(super) fn write_head<S: Write>(
         request.target
     )?;
     out.write_str("\r\n")?;
-    for header in request.headers {
+    for header in request.all_headers() {
         write!(Checked(out), "{}: {}", header.name, header.value)?;
         out.write_str("\r\n")?;
     }
@@ -49,22 +50,19 @@ pub(super) fn write_head<S: Write>(
     write!(out, "content-length: {length}\r\n\r\n")
 }
 
-/// Bytes that go to the stream at once.
-const PIECE: usize = 256;
-
-/// Gathers small pieces of text and keeps the error that [`fmt::Write`] cannot carry.
+/// Gathers small pieces of text in memory of its caller's, and keeps the error that [`fmt::Write`] cannot carry.
 pub(super) struct HeadWriter<'s, S> {
     stream: &'s mut S,
-    piece: [u8; PIECE],
+    piece: &'s mut [u8],
     len: usize,
     error: Option<StreamError>,
 }
 
 impl<'s, S: Write> HeadWriter<'s, S> {
-    pub(super) fn new(stream: &'s mut S) -> Self {
+    pub(super) fn new(stream: &'s mut S, piece: &'s mut [u8]) -> Self {
         Self {
             stream,
-            piece: [0; PIECE],
+            piece,
             len: 0,
             error: None,
         }
@@ -72,16 +70,18 @@ impl<'s, S: Write> HeadWriter<'s, S> {
 
     fn flush_piece(&mut self) -> fmt::Result {
         let len = core::mem::take(&mut self.len);
-        self.stream.write_all(&self.piece[..len]).map_err(|error| {
+        let (stream, piece) = (&mut self.stream, &self.piece[..len]);
+        stream.write_all(piece).map_err(|error| {
             self.error = Some(StreamError::io(error));
             fmt::Error
         })
     }
 
     pub(super) fn finish(mut self, written: fmt::Result) -> Result<(), StreamError> {
-        written
-            .and_then(|()| self.flush_piece())
-            .map_err(|fmt::Error| self.error.unwrap_or(StreamError::BadHeader))
+        let outcome = written.and_then(|()| self.flush_piece());
+        // Heads hold session tokens.
+        self.piece.zeroize();
+        outcome.map_err(|fmt::Error| self.error.unwrap_or(StreamError::BadHeader))
     }
 }
 
@@ -89,12 +89,22 @@ impl<S: Write> fmt::Write for HeadWriter<'_, S> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text.as_bytes();
         while !rest.is_empty() {
-            if self.len == PIECE {
+            let room = &mut self.piece[self.len..];
+            let here = rest.len().min(room.len());
+            if here == 0 {
+                // A caller without memory has none to gather in.
+                if self.piece.is_empty() {
+                    let sent = self.stream.write_all(rest);
+                    return sent.map_err(|error| {
+                        self.error = Some(StreamError::io(error));
+                        fmt::Error
+                    });
+                }
                 self.flush_piece()?;
+                continue;
             }
-            let here = rest.len().min(PIECE - self.len);
             let (now, later) = rest.split_at(here);
-            self.piece[self.len..self.len + here].copy_from_slice(now);
+            room[..here].copy_from_slice(now);
             self.len += here;
             rest = later;
         }

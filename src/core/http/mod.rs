@@ -1,6 +1,7 @@
 //! HTTP/1.1 as the AWS client needs it: a request whose head is visited header by header, an answer
 //! that is visited as it arrives, and the [`Transport`] seam between them.
 
+mod answer_head;
 mod collect;
 mod head;
 pub mod stream;
@@ -19,6 +20,9 @@ pub struct Header<'a> {
     pub value: &'a dyn fmt::Display,
 }
 
+/// Headers in several lists, one after the other: so that some can be added where there is no memory to copy to.
+pub type Headers<'a> = &'a [&'a [Header<'a>]];
+
 /// What is sent after the head.
 #[derive(Clone, Copy)]
 pub enum Body<'a> {
@@ -36,9 +40,16 @@ pub struct Request<'a> {
     /// Path and query, encoded as they go on the wire.
     pub target: &'a str,
     /// The headers, in the order in which they are sent. Their values may hold secrets.
-    pub headers: &'a [Header<'a>],
+    pub headers: Headers<'a>,
     /// The body.
     pub body: Body<'a>,
+}
+
+impl<'a> Request<'a> {
+    /// The headers, of all lists.
+    pub fn all_headers(&self) -> impl Iterator<Item = &'a Header<'a>> + use<'a> {
+        self.headers.iter().copied().flatten()
+    }
 }
 
 /// Takes an answer as it arrives: the status first, then the headers, then the body in pieces.

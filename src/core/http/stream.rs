@@ -8,6 +8,7 @@ use core::fmt::{self, Write as _};
 use embedded_io::{ErrorKind, Read, Write};
 use zeroize::Zeroize as _;
 
+use super::answer_head::{Framing, Head, headers};
 use super::head::{HeadWriter, body_length, write_head};
 use super::{Answer, Body, Request, TooLong, Transport, TransportError};
 
@@ -24,8 +25,8 @@ pub struct StreamTransport<'b, S> {
     open: bool,
 }
 
-/// Headers of an answer beyond this number are an error.
-const MAX_HEADERS: usize = 40;
+/// Trailers of an answer beyond this number are an error.
+const MAX_TRAILERS: usize = 40;
 
 /// Interim answers (1xx) beyond this number are an error.
 const MAX_INTERIM: usize = 8;
@@ -57,7 +58,7 @@ impl<'b, S: Read + Write> StreamTransport<'b, S> {
 
     fn send(&mut self, request: &Request<'_>) -> Result<(), StreamError> {
         let length = body_length(&request.body)?;
-        let mut out = HeadWriter::new(&mut self.stream);
+        let mut out = HeadWriter::new(&mut self.stream, &mut self.buffer[self.end..]);
         let head = write_head(&mut out, request, length, false);
         let written = head.and_then(|()| match &request.body {
             Body::Bytes(_) => Ok(()),
@@ -82,7 +83,7 @@ impl<'b, S: Read + Write> StreamTransport<'b, S> {
         expect: bool,
     ) -> Result<(), StreamError> {
         self.open = false;
-        let mut out = HeadWriter::new(&mut self.stream);
+        let mut out = HeadWriter::new(&mut self.stream, &mut self.buffer[self.end..]);
         let written = write_head(&mut out, request, length, expect);
         out.finish(written)
     }
@@ -167,24 +168,18 @@ impl<'b, S: Read + Write> StreamTransport<'b, S> {
     /// Reads one head, shows it to `answer` unless it is an interim one.
     fn read_head(&mut self, answer: &mut dyn Answer) -> Result<Head, StreamError> {
         loop {
-            let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-            let mut response = httparse::Response::new(&mut headers);
-            match response.parse(self.unread()) {
-                Ok(httparse::Status::Complete(len)) => {
-                    let head = Head::new(&response)?;
-                    if !head.is_interim() {
-                        answer.status(head.status);
-                        for header in response.headers {
-                            answer.header(header.name, header.value.trim_ascii());
-                        }
+            let unread = self.unread();
+            if let Some((head, len)) = Head::read(unread)? {
+                if !head.is_interim() {
+                    answer.status(head.status);
+                    for (name, value) in headers(&unread[..len]) {
+                        answer.header(name, value);
                     }
-                    self.start += len;
-                    return Ok(head);
                 }
-                Ok(httparse::Status::Partial) => self.fill()?,
-                Err(httparse::Error::TooManyHeaders) => return Err(StreamError::HeadTooLong),
-                Err(_) => return Err(StreamError::NotHttp),
+                self.start += len;
+                return Ok(head);
             }
+            self.fill()?;
         }
     }
 
@@ -267,7 +262,7 @@ impl<'b, S: Read + Write> StreamTransport<'b, S> {
     }
 
     fn skip_trailers(&mut self) -> Result<(), StreamError> {
-        let mut left = MAX_HEADERS;
+        let mut left = MAX_TRAILERS;
         loop {
             match self.unread().iter().position(|&byte| byte == b'\n') {
                 Some(0) => return Err(StreamError::NotHttp),
@@ -317,82 +312,6 @@ impl<S: Read + Write> Transport for StreamTransport<'_, S> {
         self.wipe(outcome.is_err());
         outcome
     }
-}
-
-/// What the head of an answer says about its body.
-#[derive(Debug, Clone, Copy)]
-struct Head {
-    status: u16,
-    length: Option<u64>,
-    chunked: bool,
-    close: bool,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Framing {
-    Length(u64),
-    Chunked,
-    UntilClose,
-}
-
-impl Head {
-    fn new(response: &httparse::Response<'_, '_>) -> Result<Self, StreamError> {
-        let mut head = Self {
-            // RFC 9110 section 15: what is below 100 is no status.
-            status: response
-                .code
-                .filter(|code| *code >= 100)
-                .ok_or(StreamError::NotHttp)?,
-            length: None,
-            chunked: false,
-            close: response.version == Some(0),
-        };
-        for header in response.headers.iter() {
-            let value = core::str::from_utf8(header.value).unwrap_or("").trim();
-            if header.name.eq_ignore_ascii_case("content-length") {
-                let length = decimal(value).ok_or(StreamError::NotHttp)?;
-                if head.length.is_some_and(|earlier| earlier != length) {
-                    return Err(StreamError::NotHttp);
-                }
-                head.length = Some(length);
-            } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
-                // A coding that we cannot undo must not be taken for the body.
-                if head.chunked || !value.eq_ignore_ascii_case("chunked") {
-                    return Err(StreamError::NotHttp);
-                }
-                head.chunked = true;
-            } else if header.name.eq_ignore_ascii_case("connection") {
-                let mut options = value.split(',').map(str::trim);
-                head.close |= options.any(|option| option.eq_ignore_ascii_case("close"));
-            }
-        }
-        if head.chunked && head.length.is_some() {
-            // RFC 9112 section 6.3: this may be an attempt at smuggling.
-            return Err(StreamError::NotHttp);
-        }
-        Ok(head)
-    }
-
-    fn is_interim(self) -> bool {
-        (100..200).contains(&self.status)
-    }
-
-    /// RFC 9112 section 6.3.
-    fn framing(self, method: &str) -> Framing {
-        if method == "HEAD" || matches!(self.status, 204 | 304) {
-            Framing::Length(0)
-        } else if self.chunked {
-            Framing::Chunked
-        } else {
-            self.length.map_or(Framing::UntilClose, Framing::Length)
-        }
-    }
-}
-
-/// Digits only: `str::parse` would take a plus sign.
-fn decimal(text: &str) -> Option<u64> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten()
 }
 
 /// Why an exchange over a stream failed.

@@ -13,7 +13,7 @@ pub use answer::{Refusal, Stored};
 pub use put::{Buffers, Put, PutError};
 pub use xml::{Token, XmlError, XmlReader};
 
-use super::http::{Body, Header, Request};
+use super::http::{Body, Header, Headers, Request};
 use super::sigv4::hmac::{self, SigningKey};
 use super::sigv4::{
     Authorization, CanonicalRequest, Encoded, PathRule, Payload, Scope, StringToSign,
@@ -29,12 +29,6 @@ pub const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 
 /// The longest key of an object in bytes (S3 user guide, "Naming Amazon S3 objects").
 pub const MAX_KEY: usize = 1024;
-
-/// Headers of a request, all in all, that can be signed.
-pub const MAX_HEADERS: usize = 64;
-
-/// What every request has of its own: host, four headers for the signature, one for the program.
-const OWN_HEADERS: usize = 6;
 
 /// What a request is signed with.
 #[derive(Clone, Copy)]
@@ -77,8 +71,8 @@ pub struct S3Request<'a> {
     pub target: &'a str,
     /// The region to sign for.
     pub region: &'a str,
-    /// The headers of the operation, which are signed. At most [`MAX_HEADERS`] less six.
-    pub headers: &'a [Header<'a>],
+    /// The headers of the operation, in two lists; all of them are signed.
+    pub headers: [&'a [Header<'a>]; 2],
     /// SHA-256 of the body, or [`UNSIGNED_PAYLOAD`].
     pub payload: Payload<'a>,
     /// The value of the `User-Agent` header, which is not signed.
@@ -100,27 +94,19 @@ impl S3Request<'_> {
         let header = |name, value| Header { name, value };
         let date = now.amz();
         let payload_text = PayloadText(self.payload);
-        let nothing: &dyn fmt::Display = &"";
-        let mut headers = [header("", nothing); MAX_HEADERS];
-        if self.headers.len() > MAX_HEADERS - OWN_HEADERS {
-            return Err(Unsignable);
-        }
-        let mut len = 0;
-        let mut push = |header| {
-            headers[len] = header;
-            len += 1;
+        let own = [
+            header("host", &self.host),
+            header("x-amz-date", &date),
+            header("x-amz-content-sha256", &payload_text),
+            header("x-amz-security-token", &credentials.session_token),
+        ];
+        let own = if credentials.session_token.is_empty() {
+            &own[..3]
+        } else {
+            &own
         };
-        push(header("host", &self.host));
-        push(header("x-amz-date", &date));
-        push(header("x-amz-content-sha256", &payload_text));
-        if !credentials.session_token.is_empty() {
-            push(header("x-amz-security-token", &credentials.session_token));
-        }
-        self.headers.iter().copied().for_each(&mut push);
-        let signed = len;
-        // What is signed has to stay where it is while the rest is added.
-        let mut all = headers;
-        let signed = &headers[..signed];
+        let [first, second] = self.headers;
+        let signed: Headers<'_> = &[own, first, second];
         let scope = Scope {
             time: now,
             region: self.region,
@@ -134,7 +120,9 @@ impl S3Request<'_> {
             payload: self.payload,
         };
         let hash = canonical.hash().map_err(|_| Unsignable)?;
-        let to_sign = StringToSign::new(hmac::ALGORITHM, &scope, &hash).map_err(|_| Unsignable)?;
+        let mut to_sign = StringToSign::empty();
+        let formed = to_sign.form(hmac::ALGORITHM, &scope, &hash);
+        formed.map_err(|_| Unsignable)?;
         let signature = SigningKey::derive(credentials.secret_access_key, &scope).sign(&to_sign);
         let authorization = Authorization {
             algorithm: hmac::ALGORITHM,
@@ -143,24 +131,26 @@ impl S3Request<'_> {
             headers: signed,
             signature: &signature,
         };
-        all[signed.len()] = header("authorization", &authorization);
-        all[signed.len() + 1] = header("user-agent", &self.user_agent);
+        let unsigned = [
+            header("authorization", &authorization),
+            header("user-agent", &self.user_agent),
+        ];
         Ok(visit(&Request {
             method: self.method,
             target: self.target,
-            headers: &all[..signed.len() + 2],
+            headers: &[own, first, second, &unsigned],
             body,
         }))
     }
 }
 
-/// Region, host or headers are not what they should be: far too long, or too many.
+/// The region is not what it should be, but far too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unsignable;
 
 impl fmt::Display for Unsignable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the request cannot be signed: its region is too long, or its headers too many")
+        f.write_str("the request cannot be signed: its region is too long")
     }
 }
 
@@ -221,36 +211,5 @@ mod tests {
             let with_bucket = ObjectPath { bucket, key }.to_string();
             assert_eq!(with_bucket, std::format!("/bucket{path}"));
         }
-    }
-
-    #[test]
-    fn more_headers_than_there_is_room_for() {
-        let headers = [Header {
-            name: "x-amz-meta-a",
-            value: &"1",
-        }; MAX_HEADERS];
-        let request = S3Request {
-            method: "PUT",
-            host: "h",
-            target: "/k",
-            region: "r",
-            headers: &headers,
-            payload: Payload::Literal(UNSIGNED_PAYLOAD),
-            user_agent: "",
-        };
-        let credentials = Credentials {
-            access_key_id: "AKID",
-            secret_access_key: "secret",
-            session_token: "token",
-        };
-        let now = UnixTime::from_secs(0);
-        let sign = |request: &S3Request<'_>| {
-            request.with_signed(&credentials, now, Body::Bytes(b""), |request| {
-                request.headers.len()
-            })
-        };
-        assert_eq!(sign(&request), Err(Unsignable));
-        let headers = &headers[..MAX_HEADERS - OWN_HEADERS];
-        assert_eq!(sign(&S3Request { headers, ..request }), Ok(MAX_HEADERS));
     }
 }

@@ -3,7 +3,7 @@
 use core::fmt::{self, Write as _};
 
 use super::answer::{Collected, Refusal, Stored};
-use super::{Credentials, MAX_HEADERS, ObjectPath, S3Request, Unsignable};
+use super::{Credentials, ObjectPath, S3Request, Unsignable};
 use crate::core::http::{Body, Header, Transport, TransportError};
 use crate::core::sigv4::{Payload, hash_body};
 use crate::core::text::Base64Text;
@@ -50,14 +50,10 @@ impl Put<'_> {
         let body = Body::Bytes(self.content);
         let hash = hash_body(&body).map_err(|_| PutError::Unsignable)?;
         let checksum = Base64Text(&hash);
-        let mut headers = [Header {
+        let own = [Header {
             name: "x-amz-checksum-sha256",
             value: &checksum,
-        }; MAX_HEADERS];
-        let own = headers
-            .get_mut(1..=self.headers.len())
-            .ok_or(PutError::Unsignable)?;
-        own.copy_from_slice(self.headers);
+        }];
         let mut target = TextBuffer::new(buffers.target);
         write!(target, "{}", self.path).map_err(|_| PutError::Unsignable)?;
         let request = S3Request {
@@ -65,7 +61,7 @@ impl Put<'_> {
             host: self.host,
             target: target.text(),
             region: self.region,
-            headers: &headers[..=self.headers.len()],
+            headers: [&own, self.headers],
             payload: Payload::Sha256(hash),
             user_agent: self.user_agent,
         };
@@ -83,7 +79,7 @@ impl Put<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PutError<'b, E> {
-    /// The request cannot be formed: the target does not fit, or there are too many headers.
+    /// The request cannot be formed: the target does not fit, or the region is far too long.
     Unsignable,
     /// The transport failed. The object may have been stored.
     Transport(E),
@@ -112,7 +108,7 @@ impl<E: fmt::Display> fmt::Display for PutError<'_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unsignable => {
-                f.write_str("the request cannot be formed: its target or its headers are too long")
+                f.write_str("the request cannot be formed: its target or its region is too long")
             }
             Self::Transport(error) => error.fmt(f),
             Self::Refused(refusal) => {

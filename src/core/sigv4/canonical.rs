@@ -4,7 +4,7 @@ use core::cmp::Ordering;
 use core::fmt::{self, Write};
 
 use super::encode::Encoded;
-use super::{HashWriter, Header};
+use super::{HashWriter, Headers};
 use crate::core::text::Hex;
 
 /// A request as it is signed. Its [`Display`](fmt::Display) is the canonical request itself, which
@@ -18,7 +18,7 @@ pub struct CanonicalRequest<'a> {
     /// What becomes of the path.
     pub path: PathRule,
     /// The headers to sign, in any order; repeated names in the order in which they are sent.
-    pub headers: &'a [Header<'a>],
+    pub headers: Headers<'a>,
     /// The hash of the body, or what stands for it.
     pub payload: Payload<'a>,
 }
@@ -83,6 +83,9 @@ impl fmt::Display for CanonicalRequest<'_> {
     }
 }
 
+// What these three need of the stack is free again when the next one runs.
+
+#[inline(never)]
 fn write_path(f: &mut fmt::Formatter<'_>, path: &str, rule: PathRule) -> fmt::Result {
     let encode = |f: &mut fmt::Formatter<'_>, segment| {
         let encoded = if rule.encode_again {
@@ -162,6 +165,7 @@ impl Parameter<'_> {
     }
 }
 
+#[inline(never)]
 fn write_query(f: &mut fmt::Formatter<'_>, query: &str) -> fmt::Result {
     let parameters = || {
         let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
@@ -197,10 +201,10 @@ fn smallest_after<T>(
 }
 
 /// The names of the headers, lower case, each once, sorted.
-fn sorted_names<'a>(headers: &'a [Header<'a>]) -> impl Iterator<Item = &'a str> {
+fn sorted_names<'a>(headers: Headers<'a>) -> impl Iterator<Item = &'a str> {
     let mut last = None;
     core::iter::from_fn(move || {
-        let names = headers.iter().map(|header| header.name);
+        let names = headers.iter().copied().flatten().map(|header| header.name);
         last = smallest_after(names, last.as_ref(), |one, other| {
             lower(one).cmp(lower(other))
         });
@@ -216,11 +220,13 @@ fn write_lower(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
     lower(name).try_for_each(|byte| f.write_char(byte.into()))
 }
 
-fn write_headers(f: &mut fmt::Formatter<'_>, headers: &[Header<'_>]) -> fmt::Result {
+#[inline(never)]
+fn write_headers(f: &mut fmt::Formatter<'_>, headers: Headers<'_>) -> fmt::Result {
     for name in sorted_names(headers) {
         write_lower(f, name)?;
-        let same = |header: &&Header<'_>| header.name.eq_ignore_ascii_case(name);
-        for (index, header) in headers.iter().filter(same).enumerate() {
+        let all = headers.iter().copied().flatten();
+        let same = all.filter(|header| header.name.eq_ignore_ascii_case(name));
+        for (index, header) in same.enumerate() {
             f.write_char(if index == 0 { ':' } else { ',' })?;
             write!(Collapse::new(f), "{}", header.value)?;
         }
@@ -231,7 +237,7 @@ fn write_headers(f: &mut fmt::Formatter<'_>, headers: &[Header<'_>]) -> fmt::Res
 
 /// The list of signed headers: `host;x-amz-date`.
 #[derive(Clone, Copy)]
-pub(super) struct SignedHeaders<'a>(pub(super) &'a [Header<'a>]);
+pub(super) struct SignedHeaders<'a>(pub(super) Headers<'a>);
 
 impl fmt::Display for SignedHeaders<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -47,14 +47,19 @@ impl<'a> Encoded<'a> {
     /// The encoded bytes, to sort by.
     pub(super) fn bytes(self) -> impl Iterator<Item = u8> + 'a {
         const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-        self.decoded().flat_map(|byte| {
-            let (encoded, len) = if is_unreserved(byte) {
-                ([byte, 0, 0], 1)
-            } else {
-                let digit = |nibble: u8| DIGITS[usize::from(nibble)];
-                ([b'%', digit(byte >> 4), digit(byte & 15)], 3)
-            };
-            encoded.into_iter().take(len)
+        let mut decoded = self.decoded();
+        // The nibbles of the byte that is being encoded, the low one last.
+        let mut nibbles = [None; 2];
+        core::iter::from_fn(move || {
+            if let Some(nibble) = nibbles[0].take().or_else(|| nibbles[1].take()) {
+                return Some(DIGITS[usize::from(nibble)]);
+            }
+            let byte: u8 = decoded.next()?;
+            if is_unreserved(byte) {
+                return Some(byte);
+            }
+            nibbles = [Some(byte >> 4), Some(byte & 15)];
+            Some(b'%')
         })
     }
 }

@@ -18,6 +18,7 @@ pub struct SigningKey([u8; 32]);
 
 impl SigningKey {
     /// Derives the key of `scope` from a secret access key.
+    #[inline(never)]
     pub fn derive(secret_access_key: &str, scope: &Scope<'_>) -> Self {
         let mut day = DayText::default();
         // Eight digits, as long as years have four.
@@ -37,6 +38,7 @@ impl SigningKey {
     }
 
     /// Signs a string to sign.
+    #[inline(never)]
     pub fn sign(&self, string_to_sign: &StringToSign) -> [u8; 32] {
         let mut mac = keyed(&[&self.0]);
         mac.update(string_to_sign.as_str().as_bytes());

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 pub use canonical::{CanonicalRequest, PathRule, Payload};
 pub use encode::Encoded;
 
-use super::http::{Body, Header};
+use super::http::{Body, Headers};
 use super::text::Hex;
 use super::time::UnixTime;
 
@@ -47,21 +47,37 @@ pub struct StringToSign {
 }
 
 impl StringToSign {
-    /// Room for an algorithm, a region and a service of 50 bytes each and more.
-    pub const MAX_LEN: usize = 288;
+    /// Room for a region and a service of 45 bytes each.
+    pub const MAX_LEN: usize = 216;
 
     /// Forms the string to sign for a canonical request with the given SHA-256 hash.
     ///
     /// # Errors
     /// [`ScopeTooLong`] if region or service are far longer than any in use.
     pub fn new(algorithm: &str, scope: &Scope<'_>, hash: &[u8; 32]) -> Result<Self, ScopeTooLong> {
-        let mut this = Self {
+        let mut this = Self::empty();
+        this.form(algorithm, scope, hash)?;
+        Ok(this)
+    }
+
+    /// Nothing yet.
+    pub(crate) const fn empty() -> Self {
+        Self {
             text: [0; Self::MAX_LEN],
             len: 0,
-        };
+        }
+    }
+
+    /// Forms it where it is: on a device, one that is moved is there twice.
+    pub(crate) fn form(
+        &mut self,
+        algorithm: &str,
+        scope: &Scope<'_>,
+        hash: &[u8; 32],
+    ) -> Result<(), ScopeTooLong> {
         let time = scope.time.amz();
-        write!(this, "{algorithm}\n{time}\n{scope}\n{}", Hex(hash)).map_err(|_| ScopeTooLong)?;
-        Ok(this)
+        self.len = 0;
+        write!(self, "{algorithm}\n{time}\n{scope}\n{}", Hex(hash)).map_err(|_| ScopeTooLong)
     }
 
     /// The text.
@@ -108,7 +124,7 @@ pub struct Authorization<'a> {
     /// The scope.
     pub scope: &'a Scope<'a>,
     /// The headers that are signed.
-    pub headers: &'a [Header<'a>],
+    pub headers: Headers<'a>,
     /// The signature.
     pub signature: &'a [u8],
 }

@@ -78,7 +78,7 @@ fn of_caller(look: &Look, credentials: &Credentials) -> Result<String, RoleError
         method: "GET",
         target: TARGET,
         path: PathRule::STANDARD,
-        headers: &signed,
+        headers: &[&signed],
         payload: Payload::Sha256(Sha256::digest(b"").into()),
     };
     let string = request
@@ -91,7 +91,7 @@ fn of_caller(look: &Look, credentials: &Credentials) -> Result<String, RoleError
         algorithm: ALGORITHM,
         credential: &credentials.access_key_id,
         scope: &scope,
-        headers: &signed,
+        headers: &[&signed],
         signature: &key.sign(&string),
     };
     let [_, date, token] = signed;

@@ -78,14 +78,14 @@ impl Fetcher {
             return Err(HttpError::Timeout("to answer"));
         }
         self.transport.limit(left);
-        let mut all = Vec::with_capacity(headers.len() + 2);
-        all.push(header("Host", &self.authority));
-        all.push(header("User-Agent", &USER_AGENT));
-        all.extend(headers);
+        let own = [
+            header("Host", &self.authority),
+            header("User-Agent", &USER_AGENT),
+        ];
         let request = Request {
             method,
             target,
-            headers: &all,
+            headers: &[&own, headers],
             body: Body::Bytes(b""),
         };
         let mut reply = Reply {

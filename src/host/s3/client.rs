@@ -107,7 +107,7 @@ impl Client {
             host: &self.bucket.endpoint().authority,
             target: &target,
             region: self.bucket.region(),
-            headers: &operation.headers.list(),
+            headers: [&operation.headers.list(), &[]],
             payload,
             user_agent: USER_AGENT,
         };

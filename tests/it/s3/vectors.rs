@@ -20,14 +20,14 @@ fn authorization(method: &str, target: &str, headers: &[Header<'_>], body: &[u8]
         host: "examplebucket.s3.amazonaws.com",
         target,
         region: "us-east-1",
-        headers,
+        headers: [headers, &[]],
         payload: Payload::Sha256(hash_body(&body).unwrap()),
         user_agent: "test",
     };
     let now = UnixTime::parse_amz("20130524T000000Z").unwrap();
     request
         .with_signed(&EXAMPLE, now, body, |request| {
-            let mut headers = request.headers.iter();
+            let mut headers = request.all_headers();
             let found = headers.find(|header| header.name == "authorization");
             found.unwrap().value.to_string()
         })

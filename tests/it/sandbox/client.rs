@@ -183,7 +183,7 @@ impl Credentials {
                 "s3" => PathRule::S3,
                 _ => PathRule::STANDARD,
             },
-            headers: &signed,
+            headers: &[&signed],
             payload: Payload::Sha256(hash),
         };
         let scope = self.scope(time, service);
@@ -193,7 +193,7 @@ impl Credentials {
             algorithm: hmac::ALGORITHM,
             credential: &self.access_key_id,
             scope: &scope,
-            headers: &signed,
+            headers: &[&signed],
             signature: &SigningKey::derive(&self.secret_access_key, &scope).sign(&string),
         };
         let authorization = authorization.to_string();
@@ -217,10 +217,10 @@ impl Credentials {
             method: "GET",
             target: &target,
             path: PathRule::S3,
-            headers: &[Header {
+            headers: &[&[Header {
                 name: "host",
                 value: &"127.0.0.1",
-            }],
+            }]],
             payload: Payload::Literal("UNSIGNED-PAYLOAD"),
         };
         let hash = canonical.hash().unwrap();

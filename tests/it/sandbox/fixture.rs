@@ -232,7 +232,7 @@ impl<'a> Request<'a> {
             method: "POST",
             target,
             path: PathRule::STANDARD,
-            headers: &signed,
+            headers: &[&signed],
             payload: Payload::Sha256(hash_body(&Body::Text(&body)).unwrap()),
         };
         let scope = Scope {
@@ -247,7 +247,7 @@ impl<'a> Request<'a> {
             algorithm: &self.algorithm,
             credential: &self.serial,
             scope: &scope,
-            headers: &signed,
+            headers: &[&signed],
             signature: x509::sign(self.signer, &string, &mut out).unwrap(),
         };
         authorization.to_string()
