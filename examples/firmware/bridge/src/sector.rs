@@ -1,0 +1,52 @@
+//! What a device is given when it is made: `examples/firmware/src/sector.rs` reads it.
+
+/// Where a device belongs, and who it is.
+pub struct Sector<'a> {
+    /// The `Host` of IAM Roles Anywhere.
+    pub host: &'a str,
+    pub region: &'a str,
+    pub trust_anchor_arn: &'a str,
+    pub profile_arn: &'a str,
+    pub role_arn: &'a str,
+    /// The `Host` of S3, without the bucket.
+    pub s3_host: &'a str,
+    pub bucket: &'a str,
+    /// What the keys of objects begin with.
+    pub prefix: &'a str,
+    /// The private key's 32 bytes; none if a secure element has it.
+    pub private_key: &'a [u8],
+    /// Certificates, leaf first, DER.
+    pub chain: &'a [Vec<u8>],
+}
+
+impl Sector<'_> {
+    /// The sector as it lies in flash.
+    ///
+    /// # Panics
+    /// If a field is longer than 65,535 bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let texts = [
+            self.host,
+            self.region,
+            self.trust_anchor_arn,
+            self.profile_arn,
+            self.role_arn,
+            self.s3_host,
+            self.bucket,
+            self.prefix,
+        ];
+        let texts = texts.iter().map(|text| text.as_bytes());
+        let chain = self.chain.iter().map(Vec::as_slice);
+        let fields = texts
+            .chain([self.private_key])
+            .chain(chain)
+            .chain([&[][..]]);
+        let mut bytes = b"KSFW".to_vec();
+        for field in fields {
+            let len = u16::try_from(field.len()).expect("a field of a sector is short");
+            bytes.extend(len.to_be_bytes());
+            bytes.extend(field);
+        }
+        bytes
+    }
+}

@@ -1,0 +1,285 @@
+//! A sensor without operating system, allocator and network stack: it gets a session of IAM Roles Anywhere over a
+//! serial line, and writes a reading to S3. README.md says what is at the other end.
+#![no_std]
+#![no_main]
+
+mod board;
+mod clock;
+mod sector;
+mod signer;
+mod stack;
+mod text;
+
+use core::fmt::{self, Write as _};
+use core::panic::PanicInfo;
+
+use cortex_m_rt::{ExceptionFrame, entry, exception};
+use keystead::core::create_session::{self, CreateSession, Observed, SessionError};
+#[cfg(feature = "put")]
+use keystead::core::http::Header;
+use keystead::core::http::stream::{StreamError, StreamTransport};
+use keystead::core::identity::Identity;
+use keystead::core::key::Signer;
+#[cfg(feature = "put")]
+use keystead::core::s3::{self, ObjectPath, Put};
+use keystead::core::time::{Clock as _, UnixTime};
+use zeroize::Zeroize as _;
+
+use board::Uart;
+use clock::BoardClock;
+use sector::{Chain, Sector};
+use text::SessionFailure;
+#[cfg(feature = "put")]
+use text::Text;
+
+const USER_AGENT: &str = concat!("keystead-firmware/", env!("CARGO_PKG_VERSION"));
+
+/// What failed and may succeed later is tried again after so many milliseconds, each time.
+const PAUSES: [u32; 3] = [500, 2_000, 8_000];
+
+/// All the memory that the exchanges take, but for the stack.
+struct Memory {
+    /// The head of an answer. AWS's have less than 1 KiB.
+    head: [u8; 1024],
+    /// A P-256 signature.
+    signature: [u8; 72],
+    /// The answer to `CreateSession`, and with it the credentials. AWS's have less than 2 KiB.
+    session: [u8; 2560],
+    /// Values of it that are written with escapes, which AWS does not do.
+    scratch: [u8; 256],
+    /// The path of an object.
+    #[cfg(feature = "put")]
+    target: [u8; 192],
+    /// What S3 answers.
+    #[cfg(feature = "put")]
+    answer: [u8; 384],
+}
+
+impl Memory {
+    const fn new() -> Self {
+        Self {
+            head: [0; 1024],
+            signature: [0; 72],
+            session: [0; 2560],
+            scratch: [0; 256],
+            #[cfg(feature = "put")]
+            target: [0; 192],
+            #[cfg(feature = "put")]
+            answer: [0; 384],
+        }
+    }
+}
+
+/// Why nothing was stored. A person has read the reason.
+struct Failed {
+    is_retryable: bool,
+}
+
+#[entry]
+fn main() -> ! {
+    static mut MEMORY: Memory = Memory::new();
+    stack::paint();
+    board::start();
+    let mut console = Uart::console();
+    let outcome = if run(MEMORY, &mut console).is_ok() {
+        "done"
+    } else {
+        "gave up"
+    };
+    MEMORY.session.zeroize();
+    MEMORY.scratch.zeroize();
+    figure(&mut console, "static RAM", stack::statics());
+    say(&mut console, format_args!("{outcome}"));
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+/// Takes the device's identity, and one reading to S3.
+fn run(memory: &mut Memory, console: &mut Uart) -> Result<(), Failed> {
+    let mut fail = |what: &dyn fmt::Display| {
+        say(console, format_args!("failed: {what}"));
+        Failed {
+            is_retryable: false,
+        }
+    };
+    let sector =
+        Sector::read().ok_or_else(|| fail(&"the sector for the device's data is empty"))?;
+    #[cfg(feature = "software-key")]
+    let signer = signer::software::SoftwareKey::new(sector.private_key)
+        .ok_or_else(|| fail(&"the private key is none"))?;
+    #[cfg(not(feature = "software-key"))]
+    let signer = signer::element::Element::new(Uart::element())
+        .map_err(|_| fail(&"the secure element does not answer"))?;
+    let mut identity = Identity::new(&sector.chain, signer).map_err(|error| fail(&error))?;
+    figure(console, "stack: start", stack::peak());
+
+    let mut outcome = deliver(&sector, &mut identity, memory, console);
+    for pause in PAUSES {
+        match outcome {
+            Err(Failed { is_retryable: true }) => board::pause(pause),
+            _ => break,
+        }
+        outcome = deliver(&sector, &mut identity, memory, console);
+    }
+    outcome
+}
+
+/// One try: a session, and a reading with it.
+fn deliver(
+    sector: &Sector,
+    identity: &mut Identity<&Chain, impl Signer>,
+    memory: &mut Memory,
+    console: &mut Uart,
+) -> Result<(), Failed> {
+    let mut link = Uart::link();
+    let clock = BoardClock::ask(
+        &mut StreamTransport::new(&mut link, &mut memory.head),
+        sector.host,
+    )
+    .map_err(|error| {
+        say(console, format_args!("failed: no time: {error}"));
+        Failed { is_retryable: true }
+    })?;
+    say(console, format_args!("time {}", clock.now()));
+
+    let buffers = create_session::Buffers {
+        signature: &mut memory.signature,
+        answer: &mut memory.session,
+        scratch: &mut memory.scratch,
+    };
+    let len = buffers.signature.len() + buffers.answer.len() + buffers.scratch.len();
+    let in_use = stack::paint();
+    let transport = StreamTransport::new(&mut link, &mut memory.head);
+    let outcome = open_session(sector, identity, clock.now(), transport, buffers);
+    let peak = stack::peak();
+    let credentials = outcome.map_err(|error| {
+        say(console, format_args!("failed: {}", SessionFailure(&error)));
+        Failed {
+            is_retryable: error.is_retryable(),
+        }
+    })?;
+    say(
+        console,
+        format_args!("session until {}", credentials.expiration),
+    );
+    figure(console, "stack: CreateSession", peak);
+    figure(console, "exchange", peak - in_use + len + memory.head.len());
+
+    #[cfg(feature = "put")]
+    {
+        let buffers = s3::Buffers {
+            target: &mut memory.target,
+            answer: &mut memory.answer,
+        };
+        stack::paint();
+        let transport = StreamTransport::new(&mut link, &mut memory.head);
+        let outcome = store_reading(sector, credentials, &clock, transport, buffers);
+        let peak = stack::peak();
+        let stored = outcome.map_err(|error| {
+            say(console, format_args!("failed: {error}"));
+            Failed {
+                is_retryable: error.is_retryable(),
+            }
+        })?;
+        say(console, format_args!("stored {}", stored.etag));
+        figure(console, "stack: PutObject", peak);
+    }
+    Ok(())
+}
+
+// The two exchanges are no parts of their caller, so that what they have on the stack is there only while they run.
+
+#[inline(never)]
+fn open_session<'m>(
+    sector: &Sector,
+    identity: &mut Identity<&Chain, impl Signer>,
+    now: UnixTime,
+    mut transport: StreamTransport<'_, &mut Uart>,
+    buffers: create_session::Buffers<'m>,
+) -> Result<create_session::Credentials<'m>, SessionError<'m, StreamError>> {
+    let session = CreateSession {
+        host: sector.host,
+        region: sector.region,
+        trust_anchor_arn: sector.trust_anchor_arn,
+        profile_arn: sector.profile_arn,
+        role_arn: sector.role_arn,
+        duration_seconds: Some(900),
+        role_session_name: None,
+        user_agent: USER_AGENT,
+    };
+    let observed = &mut Observed::default();
+    session.send(identity, &mut transport, now, buffers, observed, &mut ())
+}
+
+#[cfg(feature = "put")]
+#[inline(never)]
+fn store_reading<'m>(
+    sector: &Sector,
+    credentials: create_session::Credentials<'_>,
+    clock: &BoardClock,
+    mut transport: StreamTransport<'_, &mut Uart>,
+    buffers: s3::Buffers<'m>,
+) -> Result<s3::Stored<'m>, s3::PutError<'m, StreamError>> {
+    let now = clock.now();
+    let (mut key, mut reading) = (Text::<96>::default(), Text::<96>::default());
+    write!(key, "{}{}.json", sector.prefix, now.amz())
+        .and_then(|()| {
+            let (uptime, stack) = (board::uptime_ms(), stack::peak());
+            write!(
+                reading,
+                r#"{{"time":"{now}","uptime_ms":{uptime},"stack":{stack}}}"#
+            )
+        })
+        .map_err(|_| s3::PutError::Unsignable)?;
+    let put = Put {
+        host: sector.s3_host,
+        region: sector.region,
+        path: ObjectPath {
+            bucket: Some(sector.bucket),
+            key: key.as_str(),
+        },
+        headers: &[Header {
+            name: "content-type",
+            value: &"application/json",
+        }],
+        content: reading.as_str().as_bytes(),
+        user_agent: USER_AGENT,
+    };
+    put.send(&credentials.into(), &mut transport, clock, buffers)
+}
+
+/// A line for people; the console has no end that could fail.
+fn say(console: &mut Uart, line: fmt::Arguments<'_>) {
+    let _ = console.write_fmt(line);
+    let _ = console.write_str("\r\n");
+}
+
+/// A number of bytes, as the bridge reads it.
+fn figure(console: &mut Uart, name: &str, bytes: usize) {
+    say(console, format_args!("figure {name}: {bytes}"));
+}
+
+/// A panic, where it ends the program at once: its place is to be looked up in the image.
+#[exception]
+unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
+    let console = &mut Uart::console();
+    say(console, format_args!("stopped at {:#x}", frame.pc()));
+    say(console, format_args!("fault"));
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    // Without the message, whose formatting costs more flash than all the rest of this program's.
+    let line = info.location().map_or(0, |place| place.line());
+    say(
+        &mut Uart::console(),
+        format_args!("panicked in line {line}"),
+    );
+    loop {
+        core::hint::spin_loop();
+    }
+}
