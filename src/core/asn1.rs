@@ -89,9 +89,13 @@ impl<'a> Elements<'a> {
 
     /// The next one, which has to be a `BIT STRING`: its bytes, and how many bits of the last one do not count.
     pub(super) fn bits(&mut self) -> Result<(&'a [u8], u8), NotDer> {
-        match self.next(BIT_STRING)?.contents {
+        let contents = self.next(BIT_STRING)?.contents;
+        match contents {
             [0, bytes @ ..] => Ok((bytes, 0)),
-            [unused @ 1..=7, bytes @ ..] if !bytes.is_empty() => Ok((bytes, *unused)),
+            // X.690 section 11.2.1: bits that do not count are zero.
+            [unused @ 1..=7, .., last] if last.trailing_zeros() >= u32::from(*unused) => {
+                Ok((&contents[1..], *unused))
+            }
             _ => Err(NotDer),
         }
     }

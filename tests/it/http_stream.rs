@@ -93,6 +93,29 @@ fn receive(method: &str, answer: &[u8], piece: usize) -> (Result<Shown, StreamEr
 }
 
 #[test]
+fn nothing_of_an_answer_stays_in_the_buffer() {
+    let body = "S".repeat(LONGEST_BODY);
+    let length = format!("HTTP/1.1 200 OK\r\nContent-Length: {LONGEST_BODY}\r\n\r\n{body}");
+    let until_close = format!("HTTP/1.1 200 OK\r\n\r\n{body}");
+    let chunked =
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n64\r\n{body}\r\n0\r\n\r\n");
+    for answer in [length, until_close, chunked] {
+        for piece in 1..answer.len() {
+            let mut buffer = [0; 96];
+            let stream = Memory {
+                answer: answer.as_bytes(),
+                piece,
+                written: Vec::new(),
+            };
+            let mut shown = Shown::default();
+            let outcome = StreamTransport::new(stream, &mut buffer).exchange(&GET, &mut shown);
+            assert_eq!((outcome, &shown.body), (Ok(()), &body));
+            assert!(!buffer.contains(&b'S'), "{answer:?} by {piece}");
+        }
+    }
+}
+
+#[test]
 fn the_request_on_the_wire() {
     let mut buffer = [0; 64];
     let stream = Memory {
@@ -192,6 +215,10 @@ fn answers_that_are_refused() {
         (
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello",
             StreamError::Closed,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n\r\n\r\n",
+            StreamError::NotHttp,
         ),
         ("SSH-2.0-OpenSSH_9.2\r\n", StreamError::NotHttp),
         (

@@ -133,13 +133,14 @@ impl<'b, S: Read + Write> StreamTransport<'b, S> {
         self.start < self.end
     }
 
+    /// What was read, and what earlier reads have left behind it; after a failure everything.
     fn wipe(&mut self, failed: bool) {
-        let used = if failed {
-            self.buffer.len()
+        if failed {
+            self.buffer.zeroize();
         } else {
-            self.start
-        };
-        self.buffer[..used].zeroize();
+            self.buffer[..self.start].zeroize();
+            self.buffer[self.end..].zeroize();
+        }
     }
 
     /// The next bytes of the stream, into the free end of the buffer.
@@ -231,7 +232,10 @@ impl<'b, S: Read + Write> StreamTransport<'b, S> {
         loop {
             let length = loop {
                 match httparse::parse_chunk_size(self.unread()) {
-                    Ok(httparse::Status::Complete((len, length))) => {
+                    // To httparse a line without a size is one of zero: the end.
+                    Ok(httparse::Status::Complete((len, length)))
+                        if self.unread().first().is_some_and(u8::is_ascii_hexdigit) =>
+                    {
                         self.start += len;
                         break length;
                     }
