@@ -16,8 +16,8 @@ use keystead::core::x509::{AlgorithmIdentifier, Certificate};
 use crate::name::ServerName;
 use crate::signature::Signatures;
 
-/// A root that is trusted: a name and its key. Its certificate lies in the device's flash, and says nothing
-/// further that counts, its dates included.
+/// A root that is trusted: a name and its key. Its certificate lies in the device's flash. Its dates do not count, nor
+/// how many authorities it allows below itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Anchor<'a> {
     subject: &'a [u8],
@@ -28,10 +28,12 @@ impl<'a> Anchor<'a> {
     /// The anchor that a certificate, DER, describes.
     ///
     /// # Errors
-    /// [`Refused`] if it cannot be read, or is not an authority's.
+    /// [`Refused`] if it cannot be read, is not an authority's for TLS servers, or has limits that nothing here
+    /// would heed.
     pub fn from_der(certificate: &'a [u8]) -> Result<Self, Refused> {
         let certificate = Certificate::from_der(certificate).map_err(|_| Refused::Unreadable)?;
         is_authority(&certificate)?;
+        Extensions::of(&certificate)?.check_purposes()?;
         Ok(Self {
             subject: certificate.subject,
             public_key: certificate.public_key,

@@ -30,6 +30,8 @@ pub struct Checked<T> {
     left: u16,
     /// The server's hello has come: what follows is encrypted.
     encrypted: bool,
+    /// An error has ended it. A reader that goes on after one knows no more where a record begins.
+    ended: bool,
 }
 
 impl<T> Checked<T> {
@@ -40,6 +42,7 @@ impl<T> Checked<T> {
             seen: 0,
             left: 0,
             encrypted: false,
+            ended: false,
         }
     }
 
@@ -110,12 +113,18 @@ impl<T: Read> Read for Checked<T> {
             missing => missing,
         };
         let room = out.len().min(wanted);
-        let read = self.stream.read(&mut out[..room]);
-        let read = read.map_err(RecordError::Stream)?;
+        if self.ended {
+            return Err(RecordError::Unexpected);
+        }
+        let read = self.stream.read(&mut out[..room]).map_err(|error| {
+            self.ended = true;
+            RecordError::Stream(error)
+        })?;
         if self.seen < HEADER {
             self.header[self.seen..self.seen + read].copy_from_slice(&out[..read]);
             self.seen += read;
             if self.seen == HEADER && !self.begin() {
+                self.ended = true;
                 return Err(RecordError::Unexpected);
             }
         } else {
@@ -173,7 +182,11 @@ mod tests {
             match stream.read(&mut out) {
                 Ok(0) => return (count, Ok(())),
                 Ok(read) => count += read,
-                Err(error) => return (count, Err(error)),
+                Err(error) => {
+                    // It stays at its end.
+                    assert_eq!(stream.read(&mut out), Err(RecordError::Unexpected));
+                    return (count, Err(error));
+                }
             }
         }
     }

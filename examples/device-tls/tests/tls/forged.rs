@@ -124,5 +124,8 @@ fn anchors_are_authorities() {
     assert_eq!(refused(&server), Some(Refused::NotAnAuthority));
     assert_eq!(refused(b""), Some(Refused::Unreadable));
     assert_eq!(refused(scene.root.root()), None);
+    let authority = Usage::Authority { path_len: 0 };
+    let limited = scene.renamed(authority, AUTHORITY_KEY, NAME_CONSTRAINTS);
+    assert_eq!(refused(&limited), Some(Refused::Extension));
     assert_eq!(scene.check(&[]), Err(Refused::Unreadable));
 }
