@@ -1,6 +1,6 @@
 //! Text: in a fixed buffer, and for people.
 
-use core::fmt;
+use core::fmt::{self, Write as _};
 
 use keystead::core::create_session::SessionError;
 use keystead::core::http::stream::StreamError;
@@ -48,8 +48,12 @@ impl fmt::Display for SessionFailure<'_> {
         match self.0 {
             SessionError::Sign(error) => error.fmt(f),
             SessionError::Transport(error) => error.fmt(f),
+            // What anybody on the line may have said.
             SessionError::Service(error) => {
-                write!(f, "{} {}: {}", error.status, error.code, error.message)
+                write!(f, "{} ", error.status)?;
+                let text = error.code.chars().chain(": ".chars());
+                let mut text = text.chain(error.message.chars());
+                text.try_for_each(|c| f.write_char(if c.is_control() { '?' } else { c }))
             }
             SessionError::Answer(error) => error.fmt(f),
             _ => f.write_str("the request cannot be signed"),

@@ -106,7 +106,7 @@ impl Board {
             let line = line.trim_end();
             let figure = line
                 .strip_prefix("figure ")
-                .and_then(|text| text.split_once(": "));
+                .and_then(|text| text.rsplit_once(": "));
             if let Some((name, Ok(bytes))) = figure.map(|(name, bytes)| (name, bytes.parse())) {
                 outcome.figures.insert(name.to_owned(), bytes);
             }

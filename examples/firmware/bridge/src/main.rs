@@ -110,13 +110,19 @@ fn judge(image: &Path, outcome: &Outcome) -> io::Result<bool> {
     }
     let stacks = outcome.figures.iter();
     let stacks = stacks.filter(|(name, _)| name.starts_with("stack: "));
-    let stack = stacks.map(|(_, bytes)| *bytes).max().unwrap_or_default();
-    let figure = |name| outcome.figures.get(name).copied().unwrap_or_default();
-    is_within &= print("RAM", figure("static RAM") + stack, Some(MAX_RAM));
-    print("  static", figure("static RAM"), None);
+    // A figure that is missing is within no limit.
+    let missing = |name: &str| io::Error::other(format!("the firmware did not tell its {name}"));
+    let stack = stacks.map(|(_, bytes)| *bytes).max();
+    let stack = stack.ok_or_else(|| missing("stack"))?;
+    let figure = |name| {
+        let bytes = outcome.figures.get(name).copied();
+        bytes.ok_or_else(|| missing(name))
+    };
+    is_within &= print("RAM", figure("static RAM")? + stack, Some(MAX_RAM));
+    print("  static", figure("static RAM")?, None);
     print("  stack", stack, None);
     let exchange = (!has_software_key).then_some(MAX_EXCHANGE);
-    is_within &= print("  of both, CreateSession", figure("exchange"), exchange);
+    is_within &= print("  of both, CreateSession", figure("exchange")?, exchange);
     Ok(is_within)
 }
 
