@@ -248,7 +248,7 @@ impl<'a> Ledger<'a> {
         if self.spool.options.when_full == WhenFull::DropOldest {
             // It may turn out to be longer than everything, and all would have been dropped for nothing.
             let most = self.spool.options.max_bytes.unwrap_or(self.counts.bytes) / 2;
-            if asker.is_stream && whole > most {
+            if asker.is_stream && lack.bytes > 0 && whole > most {
                 return Err(self.full(Full::Stream));
             }
             if !self.drop_oldest(lack)? {

@@ -121,6 +121,24 @@ fn nearly_full(folder: &Path) -> Spool {
 }
 
 #[test]
+fn where_entries_are_lacking_alone_a_stream_may_be_long() {
+    let folder = memory();
+    let options = Options {
+        max_entries: Some(3),
+        when_full: WhenFull::DropOldest,
+        ..options()
+    };
+    let spool = Spool::open(folder.path(), options).unwrap();
+    for key in ["0", "1", "2"] {
+        spool.add(&mut &[5; 200][..], naming(key)).unwrap();
+    }
+    spool
+        .add(&mut &[7; 1_500_000][..], naming("stream"))
+        .unwrap();
+    assert_eq!(keys(&spool), ["1", "2", "stream"]);
+}
+
+#[test]
 fn what_may_never_fit_does_not_drop_everything() {
     let folder = memory();
     let spool = nearly_full(folder.path());

@@ -139,13 +139,18 @@ pub(super) fn feed(shared: &Shared) {
             match shared.spool.open_entry(place.1) {
                 Ok(Some(entry)) => {
                     let head = &entry.head;
+                    // As it is now: dropped and added again meanwhile, it follows what was accepted in between.
+                    let place = (head.sequence, place.1);
                     let now = shared.now();
                     let mut state = shared.lock();
                     let length = head.digests.length;
                     let key = Some(head.key.as_str());
                     (state.schedule).added(now, place, length, &head.bucket, key);
                 }
-                Ok(None) => {}
+                Ok(None) => {
+                    shared.lock().gone.push(place.1);
+                    continue;
+                }
                 // Whoever sends it sets it aside.
                 Err(SpoolError::Damaged { .. }) => {
                     let now = shared.now();

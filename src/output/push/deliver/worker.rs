@@ -32,16 +32,21 @@ const LONG: Duration = Duration::from_secs(86_400);
 pub(super) fn run(shared: &Shared) {
     let mut stores = BTreeMap::new();
     while let Some(ticket) = next(shared, &mut stores) {
-        let sessions = Numbered {
-            shared,
-            number: AtomicU64::new(0),
-        };
-        let settled = shared.lock().settled.remove(&ticket.place);
-        let end = match settled {
-            Some(settled) => settle(shared, ticket.place, settled),
-            None => deliver(shared, &ticket, &sessions, &mut stores),
-        };
+        let end = attempt(shared, &ticket, &mut stores);
         ended(shared, ticket, end);
+    }
+}
+
+/// Does with an entry what is to be done.
+pub(super) fn attempt(shared: &Shared, ticket: &Ticket, stores: &mut OwnStores) -> End {
+    let sessions = Numbered {
+        shared,
+        number: AtomicU64::new(0),
+    };
+    let settled = shared.lock().settled.remove(&ticket.place);
+    match settled {
+        Some(settled) => settle(shared, ticket.place, settled),
+        None => deliver(shared, ticket, &sessions, stores),
     }
 }
 
@@ -83,6 +88,8 @@ fn deliver(
 ) -> End {
     let id = ticket.place.1;
     let entry = match shared.spool.open_entry(id) {
+        // Dropped and added again meanwhile, it is another one, whose turn comes after what was accepted in between.
+        Ok(Some(entry)) if entry.head.sequence != ticket.place.0 => return End::Gone,
         Ok(Some(entry)) => entry,
         Ok(None) => return End::Gone,
         Err(error @ SpoolError::Damaged { .. }) => {

@@ -1,6 +1,7 @@
 //! What the lookout does, step by step.
 
 use std::boxed::Box;
+use std::collections::BTreeMap;
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::string::String;
@@ -13,7 +14,7 @@ use crate::host::refresh::SystemClocks;
 use crate::host::s3::ObjectStore;
 use crate::host::session::Credentials;
 use crate::host::spool::{self, Naming, Spool, as_nobody};
-use crate::output::push::deliver::worker::ended;
+use crate::output::push::deliver::worker::{attempt, ended};
 use crate::output::push::deliver::{Deliverer, End, Fixed, Next, Options, Stores};
 
 struct Nowhere;
@@ -116,4 +117,46 @@ fn what_others_took_away_and_added_again_is_new() {
     look_at_spool(shared, &mut news);
     let place = shared.lock().schedule.oldest();
     assert_eq!(place.map(|(_, id)| id), Some(id));
+}
+
+#[test]
+fn what_was_dropped_and_added_again_follows_what_came_in_between() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), spool::Options::default()).unwrap();
+    let deliverer = deliverer(&spool);
+    let shared = &*deliverer.shared;
+    let others = Spool::open(folder.path(), spool::Options::default()).unwrap();
+    let add = |content: &[u8]| {
+        let naming = Naming {
+            bucket: "bucket".into(),
+            key: "key".into(),
+            ..Naming::default()
+        };
+        others.add(&mut &*content, naming).unwrap().id
+    };
+    let take = || {
+        let next = shared.lock().schedule.next(shared.now());
+        let Next::Send(ticket) = next else {
+            panic!("{next:?}");
+        };
+        ticket
+    };
+    let mut news = News::new();
+    let on = add(b"on");
+    look_at_spool(shared, &mut news);
+    let first = take();
+    let off = add(b"off");
+    others.remove(on).unwrap();
+    assert_eq!(add(b"on"), on);
+    // The worker has another entry before it than it was sent for.
+    let end = attempt(shared, &first, &mut BTreeMap::new());
+    assert_eq!(end, End::Gone);
+    ended(shared, first, end);
+    look_at_spool(shared, &mut news);
+    let ticket = take();
+    assert_eq!(ticket.place.1, off);
+    others.remove(off).unwrap();
+    ended(shared, ticket, End::Gone);
+    look_at_spool(shared, &mut news);
+    assert_eq!(take().place.1, on);
 }
