@@ -10,7 +10,6 @@ mod files;
 mod hostile;
 #[path = "../tpm/ledger.rs"]
 mod ledger;
-#[expect(dead_code, reason = "the other way's tests use all of it")]
 #[path = "../tpm/operator.rs"]
 mod operator;
 mod program;

@@ -1,10 +1,14 @@
 //! Who reads along on the way to the TPM, or changes what it answers, learns no auth value.
 
 use hsm_tests::{Interposer, Swtpm};
-use keystead::backend::tpm::{OpenKey, TpmError};
+use keystead::backend::tpm::{
+    Destination, Device as _, Done, GenerateKey, KeyAlgorithm, KeyPlace, Local, Object, OpenKey,
+    Parent, Task, TpmError,
+};
 use keystead::core::key::{Scheme, SignError};
 use sha2::{Digest as _, Sha256};
 
+use crate::operator::Values;
 use crate::support::*;
 
 const AUTH: &str = "a-value-that-is-not-guessed";
@@ -126,6 +130,34 @@ fn rsa_salt_keys_are_left_to_libtss2() {
     tpm.tool("flushcontext -t");
     tpm.make_key("ecc256", "|noda|sign", AUTH, HANDLE);
     let error = open(&tpm.access(), &salted(&tpm), Some(AUTH)).err();
+    assert!(
+        matches!(&error, Some(TpmError::Unsupported { what, .. }) if what.contains("libtss2")),
+        "{error:?}"
+    );
+    tpm.assert_nothing_left();
+
+    // A key with a policy wants its salt only when its auth value is there: that is too late to find out.
+    let task = Task::Generate(GenerateKey {
+        to: Destination::File,
+        parent: Parent::StorageRoot,
+        algorithm: KeyAlgorithm::P256,
+        with_auth: true,
+        counts_towards_lockout: false,
+        policy_pcrs: vec![7],
+    });
+    let mut values = Values::none().and(Object::Key, AUTH);
+    let made = Local::new(tpm.access()).perform(&task, &mut values);
+    let Ok(Done::Generated(key)) = made else {
+        panic!("{made:?}");
+    };
+    let request = OpenKey {
+        key: KeyPlace::File {
+            name: "policy".into(),
+            contents: key.file.unwrap(),
+        },
+        ..request()
+    };
+    let error = open(&tpm.access(), &request, Some(AUTH)).err();
     assert!(
         matches!(&error, Some(TpmError::Unsupported { what, .. }) if what.contains("libtss2")),
         "{error:?}"

@@ -4,8 +4,8 @@ use std::string::ToString as _;
 
 use super::connection::Connection;
 use super::key::LoadedKey;
-use super::public;
 use super::session::{self, Authorisation};
+use super::{public, salt};
 use crate::backend::secret::Secret;
 use crate::backend::tpm::auth::Reached;
 use crate::backend::tpm::device::{Access, KeyPlace, OpenKey, Operator};
@@ -37,6 +37,15 @@ impl TpmKey for DirectKey {
     ) -> Result<Self, TpmError> {
         let mut connection = Connection::open(access)?;
         let mut key = LoadedKey::open(&mut connection, request, operator)?;
+        // A policy's session is salted when the key's auth value is there. Whether it can be is found out before anybody
+        // is asked for that.
+        if let Some(salt) = &key.salt
+            && key.about.wants_auth
+            && key.session.is_none()
+            && !(key.wants_salted_session || access.plain_auth)
+        {
+            salt::with(&mut connection, salt, |_, _| Ok(()))?;
+        }
         let early = match key.session.take() {
             None if key.wants_salted_session && !access.plain_auth => {
                 let salt = key.salt.as_ref();
