@@ -45,7 +45,7 @@ PROGRAMS = (
     ("minimal-aarch64-musl", "minimal, aarch64, static", 1.8),
     ("hub-aarch64-musl", "hub, aarch64, static", 3.0),
     ("hub-x86_64-musl", "hub, x86-64, static", 3.0),
-    ("full", "full, x86-64, this machine's libc", 8.0),
+    ("full-x86_64-gnu", "full, x86-64, the system's libc", 8.0),
 )
 
 
