@@ -261,6 +261,7 @@ fn figure(console: &mut Uart, name: &str, bytes: usize) {
 }
 
 /// A panic, where it ends the program at once: its place is to be looked up in the image.
+// SAFETY: cortex-m-rt wants a handler of this exception declared so. It uses nothing but the console's registers.
 #[exception]
 unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
     let console = &mut Uart::console();
