@@ -21,6 +21,7 @@ mod local;
 mod policy;
 mod primary;
 mod recovery;
+mod salt;
 mod scheme;
 mod signer;
 mod uri;

@@ -1,7 +1,6 @@
 //! The key that sessions are salted to. What somebody between us and the TPM could put in its place must not be
 //! taken for it: its public area is read, and has to have the name that was recorded.
 
-use std::borrow::ToOwned as _;
 use std::format;
 use std::string::String;
 
@@ -9,6 +8,7 @@ use super::connection::{Connection, bytes};
 use crate::backend::tpm::code;
 use crate::backend::tpm::error::TpmError;
 use crate::backend::tpm::ledger::What;
+use crate::backend::tpm::salt::{changed, what, wrong};
 use crate::backend::tpm::uri::SaltKey;
 use crate::backend::tpm::{key_file, primary};
 use crate::core::tpm::{Auth, Hash, P256, PublicArea, PublicKey, SaltTo};
@@ -99,26 +99,4 @@ fn fits(salt: &SaltKey, area: &PublicArea) -> Result<(), TpmError> {
             remedy: String::new(),
         }),
     }
-}
-
-fn what(salt: &SaltKey) -> String {
-    format!("the salt key {:#010x}", salt.handle)
-}
-
-fn wrong(salt: &SaltKey, reason: &str, remedy: &str) -> TpmError {
-    TpmError::Key {
-        key: what(salt),
-        reason: reason.to_owned(),
-        remedy: remedy.to_owned(),
-    }
-}
-
-fn changed(salt: &SaltKey) -> TpmError {
-    wrong(
-        salt,
-        "what the TPM says it is has not the name that was recorded: this is another TPM, it was cleared, or \
-         somebody between here and the TPM puts a key of their own in its place",
-        "look at the machine before the auth value of a key is typed or stored there; after the TPM was cleared \
-         on purpose its keys are gone, too, and new ones have to be made",
-    )
 }

@@ -6,10 +6,6 @@
 //! right name would learn the salt. So the key is made anew from its template: of TPM2_CreatePrimary the
 //! area that libtss2 uses comes back, and its hash is compared with the name that was recorded.
 
-use std::borrow::ToOwned as _;
-use std::format;
-use std::string::String;
-
 use tss_esapi::handles::KeyHandle;
 use tss_esapi::interface_types::resource_handles::Hierarchy;
 use tss_esapi::interface_types::session_handles::AuthSession;
@@ -23,6 +19,7 @@ use crate::backend::tpm::error::TpmError;
 use crate::backend::tpm::key_file;
 use crate::backend::tpm::ledger::What;
 use crate::backend::tpm::primary;
+use crate::backend::tpm::salt::{changed, what, wrong};
 use crate::backend::tpm::uri::SaltKey;
 
 /// The handles of endorsement keys (Registry of Reserved TPM 2.0 Handles, section 2.3.2).
@@ -146,26 +143,4 @@ fn templates(area: &Public) -> impl Iterator<Item = Public> {
         }
         Some(template)
     })
-}
-
-fn what(salt: &SaltKey) -> String {
-    format!("the salt key {:#010x}", salt.handle)
-}
-
-fn wrong(salt: &SaltKey, reason: &str, remedy: &str) -> TpmError {
-    TpmError::Key {
-        key: what(salt),
-        reason: reason.to_owned(),
-        remedy: remedy.to_owned(),
-    }
-}
-
-fn changed(salt: &SaltKey) -> TpmError {
-    wrong(
-        salt,
-        "what the TPM says it is has not the name that was recorded: this is another TPM, it was cleared, or \
-         somebody between here and the TPM puts a key of their own in its place",
-        "look at the machine before the auth value of a key is typed or stored there; after the TPM was cleared \
-         on purpose its keys are gone, too, and new ones have to be made",
-    )
 }
