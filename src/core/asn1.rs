@@ -153,3 +153,25 @@ fn split(der: &[u8]) -> Option<(Element<'_>, &[u8])> {
     // 31 says that the tag's number follows in further bytes.
     (tag & 0x1f != 0x1f).then_some((element, rest))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_that_do_not_count_are_zero() {
+        let bits = |der| Elements::new(der).bits().ok();
+        assert_eq!(bits(&[3, 2, 7, 0x80]), Some((&[0x80][..], 7)));
+        assert_eq!(bits(&[3, 2, 1, 0x86]), Some((&[0x86][..], 1)));
+        assert_eq!(bits(&[3, 1, 0]), Some((&[][..], 0)));
+        for wrong in [
+            &[3, 2, 7, 0x86][..],
+            &[3, 2, 2, 0x86],
+            &[3, 2, 8, 0],
+            &[3, 1, 1],
+            &[3, 0],
+        ] {
+            assert_eq!(bits(wrong), None, "{wrong:02x?}");
+        }
+    }
+}

@@ -90,14 +90,26 @@ pub struct Printable<'a>(pub &'a str);
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in self.0.chars() {
-            if c.is_control() {
-                write!(f, "{}", c.escape_default())?;
-            } else {
-                f.write_char(c)?;
+            match c {
+                '\t' => f.write_str("\\t")?,
+                '\n' => f.write_str("\\n")?,
+                '\r' => f.write_str("\\r")?,
+                c if c.is_control() => write!(f, "\\u{{{:x}}}", u32::from(c))?,
+                c => f.write_char(c)?,
             }
         }
         Ok(())
     }
+}
+
+/// What comes before the first `separator`, and what follows it, if it is there. It is an ASCII character: to look for
+/// any other one takes more flash than all that uses this.
+#[inline(never)]
+pub(super) fn cut(text: &str, separator: u8) -> (&str, Option<&str>) {
+    let at = text.bytes().position(|byte| byte == separator);
+    let before = at.and_then(|at| text.get(..at));
+    let after = at.and_then(|at| text.get(at + 1..));
+    (before.unwrap_or(text), after)
 }
 
 /// A JSON string with its quotes (RFC 8259 section 7).
@@ -154,9 +166,16 @@ mod tests {
     #[test]
     fn what_is_shown_cannot_steer_a_terminal() {
         assert_eq!(
-            Printable("it's\u{1b}[2J \n\u{e9}").to_string(),
-            "it's\\u{1b}[2J \\n\u{e9}"
+            Printable("it's\u{1b}[2J \t\r\n\u{e9}\0\u{7f}\u{9b}").to_string(),
+            "it's\\u{1b}[2J \\t\\r\\n\u{e9}\\u{0}\\u{7f}\\u{9b}"
         );
+    }
+
+    #[test]
+    fn cuts() {
+        assert_eq!(cut("a/b/", b'/'), ("a", Some("b/")));
+        assert_eq!(cut("/", b'/'), ("", Some("")));
+        assert_eq!(cut("\u{e9}", b'/'), ("\u{e9}", None));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::error::{AnswerError, Field};
-use super::json::{Reader, Value};
+use super::json::{Reader, Value, text};
 use crate::core::time::UnixTime;
 
 /// Credentials of a session. They borrow from the answer's buffer, which is the caller's to wipe.
@@ -47,7 +47,7 @@ pub fn parse_answer<'b>(
     now: UnixTime,
 ) -> Result<Credentials<'b>, AnswerError> {
     let mut found = Found::default();
-    found.read_document(Reader::new(body, scratch)?)?;
+    found.read_document(Reader::new(text(body)?, scratch))?;
     let credentials = Credentials {
         access_key_id: found.required(Field::AccessKeyId)?,
         secret_access_key: found.required(Field::SecretAccessKey)?,
@@ -70,6 +70,8 @@ pub fn parse_answer<'b>(
 #[derive(Default)]
 struct Found<'b> {
     values: [Option<&'b str>; Field::COUNT],
+    /// A bit for each field that was there, whatever it held.
+    seen: u8,
 }
 
 /// A member of one of the answer's objects.
@@ -86,7 +88,6 @@ impl<'b> Found<'b> {
         if !reader.enter_object()? {
             return Err(AnswerError::NotJson);
         }
-        let mut has_set = false;
         while let Some(member) = reader.next_member(|name| match name {
             "credentialSet" => Member::CredentialSet,
             "subjectArn" => Member::Value(Field::SubjectArn),
@@ -94,7 +95,8 @@ impl<'b> Found<'b> {
         })? {
             match member {
                 Member::CredentialSet => {
-                    if core::mem::replace(&mut has_set, true) || !reader.enter_array()? {
+                    self.once(Field::CredentialSet)?;
+                    if !reader.enter_array()? {
                         return Err(AnswerError::Malformed(Field::CredentialSet));
                     }
                     if !reader.enter_object()? {
@@ -108,10 +110,10 @@ impl<'b> Found<'b> {
             }
         }
         reader.finish()?;
-        if has_set {
-            Ok(())
-        } else {
-            Err(AnswerError::Missing(Field::CredentialSet))
+        // It must have been there.
+        match self.once(Field::CredentialSet) {
+            Ok(()) => Err(AnswerError::Missing(Field::CredentialSet)),
+            Err(_) => Ok(()),
         }
     }
 
@@ -133,6 +135,7 @@ impl<'b> Found<'b> {
 
     /// `{"accessKeyId": "…", "secretAccessKey": "…", "sessionToken": "…", "expiration": "…"}`
     fn read_credentials(&mut self, reader: &mut Reader<'b>) -> Result<(), AnswerError> {
+        self.once(Field::Credentials)?;
         if !reader.enter_object()? {
             return Err(AnswerError::Malformed(Field::Credentials));
         }
@@ -152,15 +155,24 @@ impl<'b> Found<'b> {
     }
 
     fn read_value(&mut self, reader: &mut Reader<'b>, field: Field) -> Result<(), AnswerError> {
+        self.once(field)?;
         match reader.value()? {
-            // A field that is there twice could be read differently by others.
-            Value::String(text) => match self.values[field as usize].replace(text) {
-                None => Ok(()),
-                Some(_) => Err(AnswerError::Malformed(field)),
-            },
-            Value::Null => Ok(()),
-            Value::Other => Err(AnswerError::Malformed(field)),
+            Value::String(text) => self.values[field as usize] = Some(text),
+            Value::Null => {}
+            Value::Other => return Err(AnswerError::Malformed(field)),
         }
+        Ok(())
+    }
+
+    /// A field that is there twice could be read differently by others.
+    fn once(&mut self, field: Field) -> Result<(), AnswerError> {
+        const { assert!(Field::COUNT <= u8::BITS as usize) };
+        let bit = 1 << field as u8;
+        if self.seen & bit != 0 {
+            return Err(AnswerError::Malformed(field));
+        }
+        self.seen |= bit;
+        Ok(())
     }
 
     /// A field that has to be there: printable ASCII without spaces.
@@ -243,6 +255,10 @@ mod tests {
                 (std::format!("\"{field}\": [{value}]"), Malformed(field)),
                 (std::format!("\"{field}\": \"a b\""), Malformed(field)),
                 (std::format!("{member}, {member}"), Malformed(field)),
+                (
+                    std::format!("\"{field}\": null, {member}"),
+                    Malformed(field),
+                ),
             ] {
                 assert_eq!(
                     parse(&GOOD.replace(&member, &instead)),
@@ -264,6 +280,15 @@ mod tests {
             (
                 r#"{"credentialSet": [{"credentials": "x"}]}"#,
                 Malformed(Field::Credentials),
+            ),
+            // Else a session could be put together of two.
+            (
+                r#"{"credentialSet": [{"credentials": {"accessKeyId": "a"}, "credentials": {"sessionToken": "b"}}]}"#,
+                Malformed(Field::Credentials),
+            ),
+            (
+                r#"{"credentialSet": [{}], "credentialSet": [{}]}"#,
+                Malformed(Field::CredentialSet),
             ),
             ("", NotJson),
             ("[]", NotJson),

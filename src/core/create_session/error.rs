@@ -5,6 +5,7 @@ use core::fmt;
 use super::json::{Reader, Value};
 use crate::core::http::TransportError;
 use crate::core::key::SignError;
+use crate::core::text::{Printable, cut};
 
 /// Why an exchange gave no credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,20 @@ impl<E: TransportError> SessionError<'_, E> {
         }
     }
 }
+
+impl<E: fmt::Display> fmt::Display for SessionError<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsignable => f.write_str("the region or the host is too long to sign for"),
+            Self::Sign(error) => error.fmt(f),
+            Self::Transport(error) => error.fmt(f),
+            Self::Service(error) => error.fmt(f),
+            Self::Answer(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: fmt::Debug + fmt::Display> core::error::Error for SessionError<'_, E> {}
 
 /// A refusal: an answer with an error status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,8 +95,13 @@ impl<'b> ServiceError<'b> {
             code: bare_code(header),
             message: "",
         };
-        // What cannot be read is left out: the status alone says enough.
-        let _ = Reader::new(body, scratch).and_then(|reader| this.read_body(reader));
+        // What cannot be read is left out: the status alone says enough. Of what is no text, the beginning may be.
+        let text = core::str::from_utf8(body).or_else(|error| {
+            let valid = body.get(..error.valid_up_to()).unwrap_or_default();
+            core::str::from_utf8(valid)
+        });
+        let text = text.unwrap_or_default();
+        let _ = this.read_body(Reader::new(text, scratch));
         this
     }
 
@@ -103,10 +123,28 @@ impl<'b> ServiceError<'b> {
     }
 }
 
+impl fmt::Display for ServiceError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let code = match self.code {
+            "" => "no error code",
+            code => code,
+        };
+        let colon = if self.message.is_empty() { "" } else { ": " };
+        // What anybody may have said who is on the way.
+        let (code, message) = (Printable(code), Printable(self.message));
+        write!(f, "{code} (HTTP {}){colon}{message}", self.status)
+    }
+}
+
+impl core::error::Error for ServiceError<'_> {}
+
 /// `com.amazonaws.rolesanywhere#AccessDeniedException:http://…` → `AccessDeniedException`
 fn bare_code(text: &str) -> &str {
-    let text = text.split(':').next().unwrap_or_default();
-    text.rsplit('#').next().unwrap_or_default().trim_ascii()
+    let (mut name, _) = cut(text, b':');
+    while let (_, Some(rest)) = cut(name, b'#') {
+        name = rest;
+    }
+    name.trim_ascii()
 }
 
 enum Member {
@@ -188,18 +226,64 @@ pub enum AnswerError {
 
 impl fmt::Display for AnswerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotJson => f.write_str("the answer is not a JSON document"),
-            Self::TooLong => f.write_str("a value in the answer is too long"),
-            Self::Missing(field) => write!(f, "the answer has no {field}"),
-            Self::Empty(field) => write!(f, "the answer's {field} is empty"),
-            Self::Malformed(field) => write!(f, "the answer's {field} is malformed"),
-            Self::OtherRole => {
-                f.write_str("the answer's roleArn is another role than the one asked for")
-            }
-            Self::Expired => f.write_str("the answer's expiration is already past"),
-        }
+        let (field, is) = match self {
+            Self::NotJson => return f.write_str("the answer is not a JSON document"),
+            Self::TooLong => return f.write_str("a value in the answer is too long"),
+            Self::Missing(field) => return write!(f, "the answer has no {field}"),
+            Self::Empty(field) => (*field, "empty"),
+            Self::Malformed(field) => (*field, "malformed"),
+            Self::OtherRole => (Field::RoleArn, "another role than the one asked for"),
+            Self::Expired => (Field::Expiration, "already past"),
+        };
+        write!(f, "the answer's {field} is {is}")
     }
 }
 
 impl core::error::Error for AnswerError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString as _;
+
+    fn read(status: u16, error_type: &str, body: &[u8]) -> (std::string::String, bool) {
+        let mut scratch = [0; 64];
+        let error = ServiceError::read(status, error_type.as_bytes(), body, &mut scratch);
+        (error.to_string(), error.is_retryable())
+    }
+
+    #[test]
+    fn what_a_person_reads() {
+        let denied = br#"{"message": "no\r\ndone\u001b[2J"}"#;
+        let (text, retryable) = read(403, "a.b#AccessDeniedException:http://x", denied);
+        assert_eq!(
+            text,
+            r"AccessDeniedException (HTTP 403): no\r\ndone\u{1b}[2J"
+        );
+        assert!(!retryable);
+        assert_eq!(read(502, "", b"").0, "no error code (HTTP 502)");
+        let transport = SessionError::Transport(crate::core::http::TooLong);
+        assert_eq!(transport.to_string(), "the answer is longer than allowed");
+        let answer: SessionError<'_, SignError> = SessionError::Answer(AnswerError::Expired);
+        assert_eq!(answer.to_string(), AnswerError::Expired.to_string());
+    }
+
+    #[test]
+    fn what_comes_before_a_byte_that_is_no_text_counts() {
+        for (body, text, retryable) in [
+            (
+                &b"{\"code\": \"ThrottlingException\", \"message\": \"slow \xff down\"}"[..],
+                "ThrottlingException (HTTP 400)",
+                true,
+            ),
+            (b"\xff{}", "no error code (HTTP 400)", false),
+            (
+                b"{\"message\": \"caf\xc3\xa9\"}\xc3",
+                "no error code (HTTP 400): caf\u{e9}",
+                false,
+            ),
+        ] {
+            assert_eq!(read(400, "", body), (text.to_string(), retryable));
+        }
+    }
+}

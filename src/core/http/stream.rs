@@ -357,6 +357,8 @@ impl TransportError for StreamError {
 impl fmt::Display for StreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // The one that a device meets most, said in words: a device's image may have no names of kinds in it.
+            Self::Io(ErrorKind::TimedOut) => f.write_str("the other end did not answer in time"),
             Self::Io(kind) => write!(f, "the connection failed: {kind:?}"),
             Self::Closed => f.write_str("the connection ended before the answer did"),
             Self::NotHttp => f.write_str("the answer is not HTTP/1.1"),

@@ -1,9 +1,11 @@
 //! What S3 answers a `PutObject`, in a buffer of the caller's.
 
+use core::fmt;
 use core::time::Duration;
 
 use super::xml::{Token, XmlError, XmlReader};
 use crate::core::http::{Answer, TooLong};
+use crate::core::text::Printable;
 use crate::core::time::UnixTime;
 
 /// The object is stored.
@@ -87,6 +89,21 @@ impl<'b> Refusal<'b> {
         Ok(())
     }
 }
+
+impl fmt::Display for Refusal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "S3 refused with status {}", self.status)?;
+        if !self.code.is_empty() {
+            write!(f, ", {}", Printable(self.code))?;
+        }
+        if !self.message.is_empty() {
+            write!(f, ": {}", Printable(self.message))?;
+        }
+        Ok(())
+    }
+}
+
+impl core::error::Error for Refusal<'_> {}
 
 /// Collects an answer. Of a body that is longer than the buffer, the beginning.
 pub(super) struct Collected<'b> {

@@ -111,16 +111,7 @@ impl<E: fmt::Display> fmt::Display for PutError<'_, E> {
                 f.write_str("the request cannot be formed: its target or its region is too long")
             }
             Self::Transport(error) => error.fmt(f),
-            Self::Refused(refusal) => {
-                write!(f, "S3 refused with status {}", refusal.status)?;
-                if !refusal.code.is_empty() {
-                    write!(f, ", {}", refusal.code)?;
-                }
-                if !refusal.message.is_empty() {
-                    write!(f, ": {}", crate::core::text::Printable(refusal.message))?;
-                }
-                Ok(())
-            }
+            Self::Refused(refusal) => refusal.fmt(f),
         }
     }
 }

@@ -5,7 +5,7 @@ use core::fmt::{self, Write};
 
 use super::encode::Encoded;
 use super::{HashWriter, Headers};
-use crate::core::text::Hex;
+use crate::core::text::{Hex, cut};
 
 /// A request as it is signed. Its [`Display`](fmt::Display) is the canonical request itself, which
 /// shows the values of all signed headers.
@@ -68,11 +68,11 @@ impl CanonicalRequest<'_> {
 
 impl fmt::Display for CanonicalRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (path, query) = self.target.split_once('?').unwrap_or((self.target, ""));
+        let (path, query) = cut(self.target, b'?');
         writeln!(f, "{}", self.method)?;
         write_path(f, path, self.path)?;
         f.write_char('\n')?;
-        write_query(f, query)?;
+        write_query(f, query.unwrap_or_default())?;
         f.write_char('\n')?;
         write_headers(f, self.headers)?;
         writeln!(f, "\n{}", SignedHeaders(self.headers))?;
@@ -97,7 +97,7 @@ fn write_path(f: &mut fmt::Formatter<'_>, path: &str, rule: PathRule) -> fmt::Re
     };
     let path = path.strip_prefix('/').unwrap_or(path);
     if !rule.normalize {
-        return path.split('/').try_for_each(|segment| {
+        return pieces(path, b'/').try_for_each(|segment| {
             f.write_char('/')?;
             encode(f, segment)
         });
@@ -123,8 +123,19 @@ fn next_segment(path: &str) -> Option<(&str, &str)> {
     if path.is_empty() {
         None
     } else {
-        Some(path.split_once('/').unwrap_or((path, "")))
+        let (segment, tail) = cut(path, b'/');
+        Some((segment, tail.unwrap_or_default()))
     }
+}
+
+/// What lies between separators.
+fn pieces(text: &str, separator: u8) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    core::iter::from_fn(move || {
+        let (piece, tail) = cut(rest?, separator);
+        rest = tail;
+        Some(piece)
+    })
 }
 
 /// Whether a segment is still there when those after it were applied: a later `..` takes away the
@@ -168,12 +179,12 @@ impl Parameter<'_> {
 #[inline(never)]
 fn write_query(f: &mut fmt::Formatter<'_>, query: &str) -> fmt::Result {
     let parameters = || {
-        let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
+        let parameters = pieces(query, b'&').filter(|parameter| !parameter.is_empty());
         parameters.enumerate().map(|(index, parameter)| {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let (name, value) = cut(parameter, b'=');
             Parameter {
                 name: Encoded::wire(name),
-                value: Encoded::wire(value),
+                value: Encoded::wire(value.unwrap_or_default()),
                 index,
             }
         })

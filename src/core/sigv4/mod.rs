@@ -47,7 +47,7 @@ pub struct StringToSign {
 }
 
 impl StringToSign {
-    /// Room for a region and a service of 45 bytes each.
+    /// Room for a region and a service of 88 bytes together, with the longest name of an algorithm.
     pub const MAX_LEN: usize = 216;
 
     /// Forms the string to sign for a canonical request with the given SHA-256 hash.

@@ -62,6 +62,14 @@ impl From<tpm2_protocol::TpmError> for Error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoRandomness;
 
+impl fmt::Display for NoRandomness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Error::NoRandomness.fmt(f)
+    }
+}
+
+impl core::error::Error for NoRandomness {}
+
 /// Where nonces and secrets come from.
 pub trait Random {
     /// Fills `out` with bytes that nobody can foresee.
