@@ -4,7 +4,8 @@
 //! embedded-tls brings a verifier, which (0.19) takes a server's certificate from anybody who has any certificate of a
 //! trusted root, since it does not ask whether an issuer is an authority. It also leaves it to the server
 //! whether certificate and signature come at all: its handshake ends well without them; and some records end the program.
-//! [`connect`] lets none of that happen.
+//! [`connect`] lets none of that happen, with one exception: the server itself, which has proven who it is, can still end
+//! the program, by an encrypted message of the handshake that has no place after it.
 //!
 //! - [`path`]: from the server's certificate to a root that the device trusts.
 //! - [`name`]: whether a certificate is for the server that was meant.

@@ -2,7 +2,8 @@
 //!
 //! It takes a record in the clear where all have to be encrypted, and has no answer to some of the messages in one
 //! (`unimplemented!`); and it looks for the type of a message at the end of an encrypted record even if that is empty.
-//! Whoever is on the way to the server could restart a device by either.
+//! Whoever is on the way to the server could restart a device by either. It passes over any number of
+//! change_cipher_spec, too, each of which renews a stream's time-out.
 
 use core::fmt;
 
@@ -30,6 +31,8 @@ pub struct Checked<T> {
     left: u16,
     /// The server's hello has come: what follows is encrypted.
     encrypted: bool,
+    /// The one change_cipher_spec has come.
+    changed: bool,
     /// An error has ended it. A reader that goes on after one knows no more where a record begins.
     ended: bool,
 }
@@ -42,6 +45,7 @@ impl<T> Checked<T> {
             seen: 0,
             left: 0,
             encrypted: false,
+            changed: false,
             ended: false,
         }
     }
@@ -60,8 +64,8 @@ impl<T> Checked<T> {
                 true
             }
             (ALERT, false) => true,
-            // RFC 8446 appendix D.4: it says nothing, and may come before what is encrypted.
-            (CHANGE_CIPHER_SPEC, _) => length == 1,
+            // RFC 8446 appendix D.4: it says nothing, and may come once before what is encrypted.
+            (CHANGE_CIPHER_SPEC, _) => length == 1 && !core::mem::replace(&mut self.changed, true),
             (APPLICATION_DATA, true) => length >= SHORTEST_ENCRYPTED,
             _ => false,
         };
@@ -128,6 +132,11 @@ impl<T: Read> Read for Checked<T> {
                 return Err(RecordError::Unexpected);
             }
         } else {
+            // RFC 8446 section 5: it holds the byte 1.
+            if self.header[0] == CHANGE_CIPHER_SPEC && read == 1 && out[0] != 1 {
+                self.ended = true;
+                return Err(RecordError::Unexpected);
+            }
             // No more were asked for than are left.
             self.left -= read as u16;
             if self.left == 0 {
@@ -168,13 +177,21 @@ mod tests {
         }
     }
 
-    /// What comes through of records of that type and length, and what ended it.
+    /// What comes through of records of that type and length, full of the byte 1, and what ended it.
     fn through(records: &[(u8, u16)], piece: usize) -> (usize, Result<(), RecordError<ErrorKind>>) {
+        through_with(records, piece, 1)
+    }
+
+    fn through_with(
+        records: &[(u8, u16)],
+        piece: usize,
+        byte: u8,
+    ) -> (usize, Result<(), RecordError<ErrorKind>>) {
         let mut bytes = Vec::new();
         for (kind, length) in records {
             bytes.extend([*kind, 3, 3]);
             bytes.extend(length.to_be_bytes());
-            bytes.resize(bytes.len() + usize::from(*length), 0xff);
+            bytes.resize(bytes.len() + usize::from(*length), byte);
         }
         let mut stream = Checked::new(Pieces(&bytes, piece));
         let (mut count, mut out) = (0, [0; 64]);
@@ -225,6 +242,18 @@ mod tests {
                 Err(RecordError::Unexpected),
                 "{second} of {length}"
             );
+        }
+        for before in [HANDSHAKE, CHANGE_CIPHER_SPEC] {
+            let twice = [
+                (before, 1),
+                (CHANGE_CIPHER_SPEC, 1),
+                (CHANGE_CIPHER_SPEC, 1),
+            ];
+            assert_eq!(through(&twice, 64).1, Err(RecordError::Unexpected));
+        }
+        for byte in [0, 2, 0xff] {
+            let (_, outcome) = through_with(&[(CHANGE_CIPHER_SPEC, 1)], 64, byte);
+            assert_eq!(outcome, Err(RecordError::Unexpected));
         }
         let (_, outcome) = through(&[(APPLICATION_DATA, 20)], 3);
         assert_eq!(outcome, Err(RecordError::Unexpected));
