@@ -15,8 +15,8 @@ const CORE_CLOCK: u32 = 25_000_000;
 
 const TICKS_PER_SECOND: u32 = 100;
 
-/// How long a read waits for the other end.
-const PATIENCE_TICKS: u32 = 60 * TICKS_PER_SECOND;
+/// A line on which nothing has come for so long is silent: a byte takes less than a tenth of a millisecond.
+const SILENCE_MS: u32 = 100;
 
 static TICKS: AtomicU32 = AtomicU32::new(0);
 
@@ -29,6 +29,11 @@ fn ticks() -> u32 {
     TICKS.load(Ordering::Relaxed)
 }
 
+/// Whether so much time has passed since a tick, and the rest of that tick.
+fn has_passed(since: u32, ms: u32) -> bool {
+    ticks().wrapping_sub(since) > ms / (1000 / TICKS_PER_SECOND)
+}
+
 /// Milliseconds since the start.
 pub fn uptime_ms() -> u32 {
     ticks().wrapping_mul(1000 / TICKS_PER_SECOND)
@@ -39,30 +44,58 @@ pub fn uptime() -> u32 {
     ticks() / TICKS_PER_SECOND
 }
 
+/// Cycles of the processor since the start, as far as they fit: another number each time.
+pub fn instant() -> u32 {
+    // SAFETY: this is SysTick's CVR, which counts down; nothing writes to it but `start`.
+    let left = unsafe { read_volatile(SYSTICK.add(2)) };
+    let period = CORE_CLOCK / TICKS_PER_SECOND;
+    ticks().wrapping_mul(period).wrapping_add(period - left)
+}
+
 /// Waits.
 pub fn pause(ms: u32) {
     let start = uptime_ms();
     while uptime_ms().wrapping_sub(start) < ms {
-        core::hint::spin_loop();
+        sleep();
     }
 }
 
+/// Sleeps until the next tick.
+fn sleep() {
+    // SAFETY: the processor stands still until an interrupt comes, of which SysTick's does.
+    unsafe { core::arch::asm!("wfi", options(nomem, nostack, preserves_flags)) };
+}
+
+/// SysTick's registers CSR, RVR and CVR (Armv7-M, B3.3).
+const SYSTICK: *mut u32 = 0xe000_e010 as *mut u32;
+
 /// Starts the clock.
 pub fn start() {
-    const CONTROL: *mut u32 = 0xe000_e010 as *mut u32;
     // Enabled, with its interrupt, by the processor's clock (Armv7-M, B3.3.3).
     const RUN: u32 = 0b111;
-    // SAFETY: these are SysTick's registers CSR, RVR and CVR, which nothing else uses.
+    // SAFETY: nothing else writes to these.
     unsafe {
-        write_volatile(CONTROL.add(1), CORE_CLOCK / TICKS_PER_SECOND - 1);
-        write_volatile(CONTROL.add(2), 0);
-        write_volatile(CONTROL, RUN);
+        write_volatile(SYSTICK.add(1), CORE_CLOCK / TICKS_PER_SECOND - 1);
+        write_volatile(SYSTICK.add(2), 0);
+        write_volatile(SYSTICK, RUN);
     }
 }
 
 /// A serial line.
 pub struct Uart {
     registers: *mut u32,
+    patience: Patience,
+    /// When it was begun to wait, in ticks.
+    since: u32,
+}
+
+/// How long is waited for the other end of a line, in milliseconds.
+#[derive(Clone, Copy)]
+pub struct Patience {
+    /// For a next byte.
+    pub silence: u32,
+    /// For all of an answer, however steadily it comes: there may be no end to it.
+    pub whole: u32,
 }
 
 // Places of the registers, in words, and bits of STATE.
@@ -94,6 +127,12 @@ impl Uart {
         const BAUD: u32 = 115_200;
         let mut uart = Self {
             registers: address as *mut u32,
+            // Whoever reads says how long.
+            patience: Patience {
+                silence: 0,
+                whole: 0,
+            },
+            since: 0,
         };
         uart.set(BAUD_DIVISOR, CORE_CLOCK / BAUD);
         // Sends and receives.
@@ -115,6 +154,27 @@ impl Uart {
         self.get(STATE) & HAS_RECEIVED != 0
     }
 
+    /// From now on waits so long.
+    pub fn begin(&mut self, patience: Patience) {
+        self.patience = patience;
+        self.since = ticks();
+    }
+
+    /// Reads away what comes, until nothing does any more; `false` if there is no end to it.
+    pub fn drain(&mut self) -> bool {
+        let mut quiet = ticks();
+        while !has_passed(quiet, SILENCE_MS) {
+            if self.has_received() {
+                self.get(DATA);
+                quiet = ticks();
+            }
+            if has_passed(self.since, self.patience.whole) {
+                return false;
+            }
+        }
+        true
+    }
+
     fn send(&mut self, byte: u8) {
         while self.get(STATE) & IS_FULL != 0 {}
         self.set(DATA, byte.into());
@@ -128,9 +188,19 @@ impl ErrorType for Uart {
 impl Read for Uart {
     fn read(&mut self, out: &mut [u8]) -> Result<usize, ErrorKind> {
         let start = ticks();
-        while !self.has_received() {
-            if ticks().wrapping_sub(start) > PATIENCE_TICKS {
+        loop {
+            if has_passed(self.since, self.patience.whole) {
                 return Err(ErrorKind::TimedOut);
+            }
+            if self.has_received() {
+                break;
+            }
+            if has_passed(start, self.patience.silence) {
+                return Err(ErrorKind::TimedOut);
+            }
+            // The next byte of an answer comes at once; the first one takes its time.
+            if ticks() != start {
+                sleep();
             }
         }
         let mut len = 0;

@@ -8,6 +8,7 @@ mod clock;
 mod sector;
 mod signer;
 mod stack;
+#[cfg(feature = "put")]
 mod text;
 
 use core::fmt::{self, Write as _};
@@ -22,20 +23,28 @@ use keystead::core::identity::Identity;
 use keystead::core::key::Signer;
 #[cfg(feature = "put")]
 use keystead::core::s3::{self, ObjectPath, Put};
+#[cfg(feature = "put")]
+use keystead::core::text::Printable;
 use keystead::core::time::{Clock as _, UnixTime};
 use zeroize::Zeroize as _;
 
 use board::Uart;
 use clock::BoardClock;
 use sector::{Chain, Sector};
-use text::SessionFailure;
 #[cfg(feature = "put")]
 use text::Text;
 
 const USER_AGENT: &str = concat!("keystead-firmware/", env!("CARGO_PKG_VERSION"));
 
-/// What failed and may succeed later is tried again after so many milliseconds, each time.
-const PAUSES: [u32; 3] = [500, 2_000, 8_000];
+/// What failed and may succeed later is tried again after so many times the first pause, each time.
+const PAUSES: [u32; 3] = [1, 4, 16];
+
+/// No service makes the device wait longer, in milliseconds.
+#[cfg(feature = "put")]
+const LONGEST_PAUSE: u128 = 60_000;
+
+/// AWS refuses requests that are further off, in seconds.
+const MAX_SKEW: u64 = 300;
 
 /// All the memory that the exchanges take, but for the stack.
 struct Memory {
@@ -71,8 +80,21 @@ impl Memory {
 }
 
 /// Why nothing was stored. A person has read the reason.
-struct Failed {
-    is_retryable: bool,
+enum Failed {
+    /// It will fail again.
+    ForGood,
+    /// It may succeed in so many milliseconds, or later.
+    ForNow(u32),
+}
+
+impl Failed {
+    fn new(may_succeed_later: bool) -> Self {
+        if may_succeed_later {
+            Self::ForNow(0)
+        } else {
+            Self::ForGood
+        }
+    }
 }
 
 #[entry]
@@ -99,17 +121,15 @@ fn main() -> ! {
 fn run(memory: &mut Memory, console: &mut Uart) -> Result<(), Failed> {
     let mut fail = |what: &dyn fmt::Display| {
         say(console, format_args!("failed: {what}"));
-        Failed {
-            is_retryable: false,
-        }
+        Failed::ForGood
     };
     let sector =
-        Sector::read().ok_or_else(|| fail(&"the sector for the device's data is empty"))?;
+        Sector::read().ok_or_else(|| fail(&"nothing is in the device's sector"))?;
     #[cfg(feature = "software-key")]
     let signer = signer::software::SoftwareKey::new(sector.private_key)
         .ok_or_else(|| fail(&"the private key is none"))?;
     #[cfg(not(feature = "software-key"))]
-    let signer = signer::element::Element::new(Uart::element())
+    let signer = signer::element::Element::new(Uart::element(), sector.patience)
         .map_err(|_| fail(&"the secure element does not answer"))?;
     let mut identity = Identity::new(&sector.chain, signer).map_err(|error| fail(&error))?;
     figure(console, "stack: start", stack::peak());
@@ -117,7 +137,11 @@ fn run(memory: &mut Memory, console: &mut Uart) -> Result<(), Failed> {
     let mut outcome = deliver(&sector, &mut identity, memory, console);
     for pause in PAUSES {
         match outcome {
-            Err(Failed { is_retryable: true }) => board::pause(pause),
+            Err(Failed::ForNow(ms)) => {
+                let ms = ms.max(pause.saturating_mul(sector.pause));
+                say(console, format_args!("again in {ms} ms"));
+                board::pause(ms);
+            }
             _ => break,
         }
         outcome = deliver(&sector, &mut identity, memory, console);
@@ -133,15 +157,13 @@ fn deliver(
     console: &mut Uart,
 ) -> Result<(), Failed> {
     let mut link = Uart::link();
-    let clock = BoardClock::ask(
-        &mut StreamTransport::new(&mut link, &mut memory.head),
-        sector.host,
-    )
-    .map_err(|error| {
+    link.begin(sector.patience);
+    let clock = BoardClock::ask(&mut link, &mut memory.head, sector.host).map_err(|error| {
         say(console, format_args!("failed: no time: {error}"));
-        Failed { is_retryable: true }
+        Failed::ForNow(0)
     })?;
-    say(console, format_args!("time {}", clock.now()));
+    let now = clock.now();
+    say(console, format_args!("time {now}"));
 
     let buffers = create_session::Buffers {
         signature: &mut memory.signature,
@@ -149,15 +171,26 @@ fn deliver(
         scratch: &mut memory.scratch,
     };
     let len = buffers.signature.len() + buffers.answer.len() + buffers.scratch.len();
+    let mut observed = Observed::default();
     let in_use = stack::paint();
+    link.begin(sector.patience);
     let transport = StreamTransport::new(&mut link, &mut memory.head);
-    let outcome = open_session(sector, identity, clock.now(), transport, buffers);
+    let outcome = open_session(sector, identity, now, transport, buffers, &mut observed);
     let peak = stack::peak();
     let credentials = outcome.map_err(|error| {
-        say(console, format_args!("failed: {}", SessionFailure(&error)));
-        Failed {
-            is_retryable: error.is_retryable(),
+        say(console, format_args!("failed: {error}"));
+        let skew = observed.date.map_or(0, |date| date.since(now));
+        if skew.unsigned_abs() > MAX_SKEW {
+            // Whoever told the time was wrong, or is now: the next try asks anew.
+            say(console, format_args!("the clock is off by {} s", -skew));
+            return Failed::ForNow(0);
         }
+        // What came over the line mangled is no reason to give up.
+        let is_mangled = matches!(
+            error,
+            SessionError::Transport(_) | SessionError::Answer(_)
+        );
+        Failed::new(is_mangled || error.is_retryable())
     })?;
     say(
         console,
@@ -173,16 +206,22 @@ fn deliver(
             answer: &mut memory.answer,
         };
         stack::paint();
+        link.begin(sector.patience);
         let transport = StreamTransport::new(&mut link, &mut memory.head);
         let outcome = store_reading(sector, credentials, &clock, transport, buffers);
         let peak = stack::peak();
         let stored = outcome.map_err(|error| {
             say(console, format_args!("failed: {error}"));
-            Failed {
-                is_retryable: error.is_retryable(),
+            match error {
+                s3::PutError::Transport(_) => Failed::ForNow(0),
+                s3::PutError::Refused(refusal) if refusal.is_retryable() => {
+                    let ms = refusal.retry_after.unwrap_or_default().as_millis();
+                    Failed::ForNow(ms.min(LONGEST_PAUSE) as u32)
+                }
+                _ => Failed::ForGood,
             }
         })?;
-        say(console, format_args!("stored {}", stored.etag));
+        say(console, format_args!("stored {}", Printable(stored.etag)));
         figure(console, "stack: PutObject", peak);
     }
     Ok(())
@@ -197,6 +236,7 @@ fn open_session<'m>(
     now: UnixTime,
     mut transport: StreamTransport<'_, &mut Uart>,
     buffers: create_session::Buffers<'m>,
+    observed: &mut Observed,
 ) -> Result<create_session::Credentials<'m>, SessionError<'m, StreamError>> {
     let session = CreateSession {
         host: sector.host,
@@ -208,7 +248,6 @@ fn open_session<'m>(
         role_session_name: None,
         user_agent: USER_AGENT,
     };
-    let observed = &mut Observed::default();
     session.send(identity, &mut transport, now, buffers, observed, &mut ())
 }
 

@@ -8,6 +8,8 @@ use core::ptr::addr_of;
 
 use keystead::core::identity::CertificateChain;
 
+use crate::board::Patience;
+
 unsafe extern "C" {
     static _sector_start: u8;
     static _sector_end: u8;
@@ -34,6 +36,10 @@ pub struct Sector {
     /// The private key, 32 bytes; empty if a secure element has it.
     #[cfg_attr(not(feature = "software-key"), expect(dead_code))]
     pub private_key: &'static [u8],
+    /// How long is waited for answers.
+    pub patience: Patience,
+    /// The pause after a first failure, in milliseconds; the next ones are longer.
+    pub pause: u32,
     pub chain: Chain,
 }
 
@@ -56,6 +62,11 @@ impl Sector {
             bucket: text()?,
             prefix: text()?,
             private_key: field(&mut rest)?,
+            patience: Patience {
+                silence: number(&mut rest)?,
+                whole: number(&mut rest)?,
+            },
+            pause: number(&mut rest)?,
             chain: Chain(rest),
         })
     }
@@ -67,6 +78,11 @@ fn field(rest: &mut &'static [u8]) -> Option<&'static [u8]> {
     let (field, tail) = tail.split_at_checked(u16::from_be_bytes(*len).into())?;
     *rest = tail;
     Some(field)
+}
+
+/// Takes a number off, four bytes, big-endian.
+fn number(rest: &mut &'static [u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(field(rest)?.try_into().ok()?))
 }
 
 /// The certificates, where they lie in flash.

@@ -2,19 +2,28 @@
 //!
 //! The line is not encrypted. Whoever listens to it, or runs this, sees the session's credentials, and can change what
 //! is not signed: answers above all.
+//!
+//! Requests are answered one after the other, in their order. A request with the header `x-line-mark` gets it back in
+//! its answer: so a device that has given up waiting, or was restarted, knows a late answer from the one that it asks for.
 
+use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 
 use keystead::core::http::{Answer, Body, Header, Request, TooLong, Transport};
+use keystead::core::text::JsonString;
 
 /// No device of ours sends or takes a head or a body that is longer.
 const MAX_LEN: usize = 64 << 10;
 
-/// Serves the line until its other end is gone. `transport` gives what carries requests to a host.
+/// The header that is the line's own.
+const MARK: &str = "x-line-mark";
+
+/// Serves the line until its other end is gone. `transport` gives what carries requests to a host. What is no request
+/// is passed over: half of one, from a device that was restarted, or noise.
 ///
 /// # Errors
-/// The line's, and [`io::ErrorKind::InvalidData`] for what is no request.
-pub fn serve<T: Transport>(
+/// The line's.
+pub fn serve<T: Transport<Error: fmt::Display>>(
     line: impl Read + Write,
     mut transport: impl FnMut(&str) -> T,
 ) -> io::Result<()> {
@@ -33,10 +42,10 @@ pub fn serve<T: Transport>(
         };
         let mut answer = Collected::default();
         if let Err(error) = transport(request.host()).exchange(&outgoing, &mut answer) {
-            answer = Collected::bad_gateway(format!("{error:?}"));
+            answer = Collected::bad_gateway(&error.to_string());
         }
         let line = line.get_mut();
-        line.write_all(&answer.into_bytes())?;
+        line.write_all(&answer.into_bytes(&request))?;
         line.flush()?;
     }
     Ok(())
@@ -47,12 +56,24 @@ struct Received {
     method: String,
     target: String,
     headers: Vec<(String, String)>,
+    /// What the answer is to be known by.
+    mark: Option<String>,
     body: Vec<u8>,
 }
 
 impl Received {
     /// The next request; `None` at the end of the line.
     fn read(line: &mut impl BufRead) -> io::Result<Option<Self>> {
+        loop {
+            match Self::read_here(line) {
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// The request that begins here.
+    fn read_here(line: &mut impl BufRead) -> io::Result<Option<Self>> {
         let mut head = line.take(MAX_LEN as u64);
         let Some(first) = text_line(&mut head)? else {
             return Ok(None);
@@ -64,7 +85,7 @@ impl Received {
             return Err(invalid("no request line of HTTP/1.1"));
         };
         let mut headers = Vec::new();
-        let mut len = 0;
+        let (mut len, mut mark) = (0, None);
         loop {
             let header = text_line(&mut head)?.ok_or_else(|| invalid("half a head"))?;
             if header.is_empty() {
@@ -75,6 +96,8 @@ impl Received {
             let value = value.trim();
             if name.eq_ignore_ascii_case("content-length") {
                 len = value.parse().map_err(|_| invalid("a length"))?;
+            } else if name.eq_ignore_ascii_case(MARK) {
+                mark = Some(value.to_owned());
             } else {
                 headers.push((name.to_owned(), value.to_owned()));
             }
@@ -88,6 +111,7 @@ impl Received {
             method: method.to_owned(),
             target: target.to_owned(),
             headers,
+            mark,
             body,
         }))
     }
@@ -128,17 +152,25 @@ struct Collected {
 
 impl Collected {
     /// What the device is told when the service was not reached.
-    fn bad_gateway(why: String) -> Self {
+    fn bad_gateway(why: &str) -> Self {
+        let body = format!(r#"{{"code":"BadGateway","message":{}}}"#, JsonString(why));
         Self {
             status: 502,
             head: Vec::new(),
-            body: why.into_bytes(),
+            body: body.into_bytes(),
         }
     }
 
-    fn into_bytes(self) -> Vec<u8> {
+    fn into_bytes(mut self, request: &Received) -> Vec<u8> {
+        // RFC 9110 section 9.3.2: what followed would be taken for the next answer.
+        if request.method == "HEAD" {
+            self.body.clear();
+        }
         let mut bytes = format!("HTTP/1.1 {} \r\n", self.status).into_bytes();
         bytes.extend(self.head);
+        if let Some(mark) = &request.mark {
+            bytes.extend(format!("{MARK}: {mark}\r\n").into_bytes());
+        }
         bytes.extend(format!("content-length: {}\r\n\r\n", self.body.len()).into_bytes());
         bytes.extend(self.body);
         bytes
@@ -155,11 +187,12 @@ impl Answer for Collected {
 
     fn header(&mut self, name: &str, value: &[u8]) {
         // These are about the connection that ends here (RFC 9110 section 7.6.1), or about the length.
-        const OWN: [&str; 4] = [
+        const OWN: [&str; 5] = [
             "connection",
             "content-length",
             "keep-alive",
             "transfer-encoding",
+            MARK,
         ];
         if !OWN.iter().any(|own| name.eq_ignore_ascii_case(own)) {
             for part in [name.as_bytes(), b": ", value, b"\r\n"] {

@@ -28,12 +28,18 @@ impl Flash {
     /// Where a function belongs, by its mangled name, in which names follow upon their length.
     fn part(&mut self, name: &str) -> &mut usize {
         let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
+        // The crate that has it comes before those of its types and traits. What is neither's was made for keystead.
+        let is_program = match (name.find("8firmware"), name.find("8keystead")) {
+            (Some(program), Some(core)) => program < core,
+            (program, _) => program.is_some(),
+        };
         // These two are the core's functions for the most part, put into their only caller.
-        if has(&["8keystead", "12open_session", "13store_reading"]) {
+        if has(&["12open_session", "13store_reading"]) || !is_program && name.contains("8keystead")
+        {
             &mut self.core
         } else if has(&CRYPTOGRAPHY) {
             &mut self.cryptography
-        } else if has(&["8firmware"]) {
+        } else if is_program {
             &mut self.program
         } else if has(&[
             "3der",

@@ -6,15 +6,15 @@
 use std::env;
 use std::error::Error;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
-use firmware_bridge::board::{Board, Outcome};
+use firmware_bridge::board::Board;
 use firmware_bridge::carry;
 use firmware_bridge::element::PrivateKey;
-use firmware_bridge::image;
+use firmware_bridge::limits::{self, Figure};
 use firmware_bridge::sector::Sector;
 use keystead::backend::file::read_certificates;
 use keystead::host::clock::HostClock;
@@ -58,6 +58,8 @@ fn run(image: &Path) -> Result<bool, Box<dyn Error>> {
         bucket: "sensor-logs",
         prefix: "sensors/firmware/",
         private_key: &key.to_bytes(),
+        patience: [20, 60].map(Duration::from_secs),
+        pause: Duration::from_millis(500),
         chain: &chain,
     };
     let options = TransportOptions {
@@ -78,59 +80,10 @@ fn run(image: &Path) -> Result<bool, Box<dyn Error>> {
     for line in &outcome.lines {
         println!("{line}");
     }
-    Ok(outcome.is_done && judge(image, &outcome)?)
-}
-
-/// All that the core may take of flash for `CreateSession`, without cryptography.
-const MAX_CORE: usize = 24 << 10;
-
-/// RAM that `CreateSession` may take, stack and buffers, beside the certificate chain. A secure element signs.
-const MAX_EXCHANGE: usize = 6 << 10;
-
-/// All RAM, with P-256 in software.
-const MAX_RAM: usize = 16 << 10;
-
-/// Prints the figures; whether all are within their limits.
-fn judge(image: &Path, outcome: &Outcome) -> io::Result<bool> {
-    let flash = image::flash(image)?;
-    let name = image.file_stem().unwrap_or_default();
-    let is_session_alone = name == "create-session";
-    let has_software_key = name == "software-key";
+    let figures = limits::figures(image, &outcome)?;
     println!();
-    print("flash", flash.total(), None);
-    let core = is_session_alone.then_some(MAX_CORE);
-    let mut is_within = print("  keystead's core, with texts", flash.core, core);
-    for (part, bytes) in [
-        ("  cryptography", flash.cryptography),
-        ("  this example", flash.program),
-        ("  Rust's library", flash.language),
-        ("  vectors", flash.vectors),
-    ] {
-        print(part, bytes, None);
+    for figure in &figures {
+        println!("{figure}");
     }
-    let stacks = outcome.figures.iter();
-    let stacks = stacks.filter(|(name, _)| name.starts_with("stack: "));
-    // A figure that is missing is within no limit.
-    let missing = |name: &str| io::Error::other(format!("the firmware did not tell its {name}"));
-    let stack = stacks.map(|(_, bytes)| *bytes).max();
-    let stack = stack.ok_or_else(|| missing("stack"))?;
-    let figure = |name| {
-        let bytes = outcome.figures.get(name).copied();
-        bytes.ok_or_else(|| missing(name))
-    };
-    is_within &= print("RAM", figure("static RAM")? + stack, Some(MAX_RAM));
-    print("  static", figure("static RAM")?, None);
-    print("  stack", stack, None);
-    let exchange = (!has_software_key).then_some(MAX_EXCHANGE);
-    is_within &= print("  of both, CreateSession", figure("exchange")?, exchange);
-    Ok(is_within)
-}
-
-/// Prints a figure; whether it is within its limit.
-fn print(name: &str, bytes: usize, limit: Option<usize>) -> bool {
-    match limit {
-        None => println!("{name:<30} {bytes:>6}"),
-        Some(limit) => println!("{name:<30} {bytes:>6}  of {limit}"),
-    }
-    limit.is_none_or(|limit| bytes <= limit)
+    Ok(outcome.is_done && figures.iter().all(Figure::is_within))
 }

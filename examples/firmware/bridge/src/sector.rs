@@ -1,5 +1,7 @@
 //! What a device is given when it is made: `examples/firmware/src/sector.rs` reads it.
 
+use std::time::Duration;
+
 /// Where a device belongs, and who it is.
 pub struct Sector<'a> {
     /// The `Host` of IAM Roles Anywhere.
@@ -15,6 +17,10 @@ pub struct Sector<'a> {
     pub prefix: &'a str,
     /// The private key's 32 bytes; none if a secure element has it.
     pub private_key: &'a [u8],
+    /// How long an answer may be silent, and how long it may take in all.
+    pub patience: [Duration; 2],
+    /// The pause after a first failure; the next ones are longer.
+    pub pause: Duration,
     /// Certificates, leaf first, DER.
     pub chain: &'a [Vec<u8>],
 }
@@ -23,7 +29,7 @@ impl Sector<'_> {
     /// The sector as it lies in flash.
     ///
     /// # Panics
-    /// If a field is longer than 65,535 bytes.
+    /// If a field is longer than 65,535 bytes, or a time longer than 2^32 milliseconds.
     pub fn to_bytes(&self) -> Vec<u8> {
         let texts = [
             self.host,
@@ -36,9 +42,15 @@ impl Sector<'_> {
             self.prefix,
         ];
         let texts = texts.iter().map(|text| text.as_bytes());
+        let [silence, whole] = self.patience;
+        let numbers = [silence, whole, self.pause].map(|time| {
+            let ms = u32::try_from(time.as_millis()).expect("a time of a sector is short");
+            ms.to_be_bytes()
+        });
         let chain = self.chain.iter().map(Vec::as_slice);
         let fields = texts
             .chain([self.private_key])
+            .chain(numbers.iter().map(|number| &number[..]))
             .chain(chain)
             .chain([&[][..]]);
         let mut bytes = b"KSFW".to_vec();

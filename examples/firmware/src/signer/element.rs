@@ -8,7 +8,7 @@ use keystead::core::key::{KeyKind, Scheme, SignError, Signer};
 use sha2::{Digest as _, Sha256};
 
 use super::PublicKey;
-use crate::board::Uart;
+use crate::board::{Patience, Uart};
 
 /// Asks for the public key: 64 bytes come back.
 const PUBLIC_KEY: u8 = b'P';
@@ -19,7 +19,10 @@ const SIGN: u8 = b'S';
 /// A P-256 key that never leaves its element.
 pub struct Element {
     line: Uart,
+    patience: Patience,
     public: PublicKey,
+    /// An answer did not come in time, and may come yet.
+    is_late: bool,
 }
 
 impl Element {
@@ -27,10 +30,15 @@ impl Element {
     ///
     /// # Errors
     /// What became of the line to it.
-    pub fn new(mut line: Uart) -> Result<Self, ErrorKind> {
+    pub fn new(mut line: Uart, patience: Patience) -> Result<Self, ErrorKind> {
+        line.begin(patience);
         let coordinates = ask(&mut line, PUBLIC_KEY, &[])?;
-        let public = PublicKey::new(&coordinates);
-        Ok(Self { line, public })
+        Ok(Self {
+            line,
+            patience,
+            public: PublicKey::new(&coordinates),
+            is_late: false,
+        })
     }
 }
 
@@ -47,7 +55,12 @@ impl Signer for Element {
         if scheme != Scheme::EcdsaSha256 {
             return Err(SignError::UnsupportedScheme);
         }
+        self.line.begin(self.patience);
+        if self.is_late && !self.line.drain() {
+            return Err(SignError::TimedOut);
+        }
         let numbers = ask(&mut self.line, SIGN, &Sha256::digest(message));
+        self.is_late = numbers.is_err();
         let numbers = numbers.map_err(|_| SignError::TimedOut)?;
         let (r, s) = numbers.split_at(32);
         ecdsa::write(r, s, out)
