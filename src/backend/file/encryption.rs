@@ -4,25 +4,22 @@
 use der::asn1::ObjectIdentifier;
 use der::{Decode as _, Reader as _, SliceReader};
 use pkcs8::EncryptedPrivateKeyInfoRef;
-use pkcs8::pkcs5::{EncryptionScheme, Error as Pkcs5Error, pbes2};
+use pkcs8::pkcs5::{EncryptionScheme, Error as Pkcs5Error};
 
+use super::cost::Budget;
 use super::error::Reason;
 use super::{PasswordSource, private_key};
 use crate::backend::BoxedSigner;
 use crate::core::x509::AlgorithmIdentifier;
 
-/// OpenSSL writes 2,048, NIST advises 10 million at most, and this is ten seconds of a small hub.
-const MAX_PBKDF2_ITERATIONS: u32 = 10_000_000;
-/// For all lanes together: their number counts for time, and of small ones for memory as well.
-/// OpenSSL writes 16 MiB and reads no more than 32.
-const MAX_SCRYPT_BYTES: u64 = 256 << 20;
+const MALFORMED: Reason = Reason::Malformed("encrypted PKCS#8 key");
 
 /// Decrypts a PKCS#8 `EncryptedPrivateKeyInfo` and opens the key in it.
 pub fn decrypt(der: &[u8], password: PasswordSource<'_>) -> Result<BoxedSigner, Reason> {
     let Ok(info) = EncryptedPrivateKeyInfoRef::try_from(der) else {
         return Err(match scheme(der) {
             Ok(scheme) => Reason::UnsupportedEncryption(scheme),
-            Err(_) => Reason::Malformed("encrypted PKCS#8 key"),
+            Err(_) => MALFORMED,
         });
     };
     let EncryptionScheme::Pbes2(parameters) = &info.encryption_algorithm else {
@@ -30,7 +27,7 @@ pub fn decrypt(der: &[u8], password: PasswordSource<'_>) -> Result<BoxedSigner, 
             info.encryption_algorithm.oid(),
         ));
     };
-    check_cost(&parameters.kdf, Reason::Malformed("encrypted PKCS#8 key"))?;
+    Budget::default().take_pbes2(parameters, MALFORMED)?;
     let password = password()?.ok_or(Reason::PasswordNeeded)?;
     let document = info
         .decrypt(password.expose())
@@ -38,40 +35,14 @@ pub fn decrypt(der: &[u8], password: PasswordSource<'_>) -> Result<BoxedSigner, 
             pkcs8::Error::EncryptedPrivateKey(Pkcs5Error::UnsupportedAlgorithm { oid }) => {
                 Reason::UnsupportedEncryption(oid)
             }
+            pkcs8::Error::EncryptedPrivateKey(Pkcs5Error::AlgorithmParametersInvalid {
+                ..
+            }) => MALFORMED,
             // The padding of the last block shows a wrong password, most of the time. Else what comes
             // out is no DER.
             _ => Reason::WrongPassword,
         })?;
     private_key::from_pkcs8(document.as_bytes())
-}
-
-/// A damaged file must not take all memory, or minutes. With parameters that cannot be it is `malformed`.
-pub fn check_cost(kdf: &pbes2::Kdf, malformed: Reason) -> Result<(), Reason> {
-    let affordable = match kdf {
-        pbes2::Kdf::Pbkdf2(parameters) => parameters.iteration_count <= MAX_PBKDF2_ITERATIONS,
-        pbes2::Kdf::Scrypt(parameters) => {
-            if !is_scrypt(parameters) {
-                return Err(malformed);
-            }
-            let bytes = parameters
-                .cost_parameter
-                .saturating_mul(u64::from(parameters.block_size))
-                .saturating_mul(u64::from(parameters.parallelization))
-                .saturating_mul(128);
-            bytes <= MAX_SCRYPT_BYTES
-        }
-        _ => true,
-    };
-    if affordable {
-        Ok(())
-    } else {
-        Err(Reason::TooCostly)
-    }
-}
-
-/// Whether the cost is one (RFC 7914 section 2): a power of two above 1. At 0, `pkcs5` panics.
-fn is_scrypt(parameters: &pbes2::ScryptParams) -> bool {
-    parameters.cost_parameter > 1 && parameters.cost_parameter.is_power_of_two()
 }
 
 /// The encryption scheme of a document that [`pkcs8`] does not read.

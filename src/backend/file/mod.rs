@@ -5,6 +5,7 @@
 
 mod certificates;
 mod contents;
+mod cost;
 mod ec;
 mod encryption;
 mod error;

@@ -13,8 +13,12 @@ pub const MALFORMED: Reason = Reason::Malformed("PKCS#12 structure");
 /// What is left to read of a structure.
 pub struct Fields<'a>(SliceReader<'a>);
 
-/// `[0] IMPLICIT`, or EXPLICIT, which is always constructed.
-pub const fn implicit(constructed: bool) -> Tag {
+/// `[0] EXPLICIT`.
+pub const EXPLICIT: Tag = zero(true);
+/// `[0] IMPLICIT`, of an element that holds no others.
+pub const IMPLICIT: Tag = zero(false);
+
+const fn zero(constructed: bool) -> Tag {
     Tag::ContextSpecific {
         constructed,
         number: TagNumber(0),
@@ -25,6 +29,11 @@ impl<'a> Fields<'a> {
     /// Reads a DER encoding.
     pub fn of(der: &'a [u8]) -> Result<Self, Reason> {
         SliceReader::new(der).map(Self).map_err(|_| MALFORMED)
+    }
+
+    /// What is in the one SEQUENCE that `der` is.
+    pub fn of_sequence(der: &'a [u8]) -> Result<Self, Reason> {
+        Self::of(der)?.last(Self::sequence)
     }
 
     /// The value of the next field, which has to have this tag.
@@ -40,9 +49,22 @@ impl<'a> Fields<'a> {
         Self::of(self.next(Tag::Sequence)?)
     }
 
-    /// What is tagged `[0] EXPLICIT`.
-    pub fn explicit(&mut self) -> Result<Self, Reason> {
-        Self::of(self.next(implicit(true))?)
+    /// What `read` takes of what is tagged `[0] EXPLICIT`, which is all of it.
+    pub fn explicit<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, Reason>,
+    ) -> Result<T, Reason> {
+        Self::of(self.next(EXPLICIT)?)?.last(read)
+    }
+
+    /// What `read` takes, behind which nothing is left.
+    pub fn last<T>(
+        mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, Reason>,
+    ) -> Result<T, Reason> {
+        let taken = read(&mut self)?;
+        self.finish()?;
+        Ok(taken)
     }
 
     /// An OCTET STRING.
@@ -68,12 +90,6 @@ impl<'a> Fields<'a> {
     /// Whether nothing is left.
     pub fn is_finished(&self) -> bool {
         self.0.is_finished()
-    }
-
-    /// All that is left.
-    pub fn rest(&mut self) -> Result<&'a [u8], Reason> {
-        let left = self.0.remaining_len();
-        self.0.read_slice(left).map_err(|_| MALFORMED)
     }
 
     /// Refuses what is left.

@@ -9,6 +9,7 @@ use der::asn1::AnyRef;
 use der::oid::ObjectIdentifier;
 use der::{Decode as _, ErrorKind};
 use hmac::{EagerHash, Hmac, Mac as _};
+use pkcs8::pkcs5::Error as Pkcs5Error;
 use pkcs8::pkcs5::pbes2::Parameters;
 use pkcs12::kdf::{self, Pkcs12KeyType};
 use sha1::Sha1;
@@ -18,7 +19,7 @@ use sha2::{Digest, Sha224, Sha256, Sha384, Sha512, Sha512_224, Sha512_256};
 use zeroize::Zeroizing;
 
 use super::fields::{Fields, MALFORMED};
-use crate::backend::file::encryption::check_cost;
+use crate::backend::file::cost::Budget;
 use crate::backend::file::error::Reason;
 use crate::core::x509::AlgorithmIdentifier;
 
@@ -40,18 +41,20 @@ const SHA512: ObjectIdentifier = oid("2.16.840.1.101.3.4.2.3");
 const SHA512_224: ObjectIdentifier = oid("2.16.840.1.101.3.4.2.5");
 const SHA512_256: ObjectIdentifier = oid("2.16.840.1.101.3.4.2.6");
 
-/// OpenSSL writes 2,048, and other programs up to 600,000.
-const MAX_ITERATIONS: i32 = 1_000_000;
-
 /// Verifies the MAC over `content` (RFC 7292 section 4, `MacData`).
-pub fn verify(mac: &mut Fields<'_>, content: &[u8], password: &str) -> Result<(), Reason> {
+pub fn verify(
+    mut mac: Fields<'_>,
+    content: &[u8],
+    password: &str,
+    budget: &mut Budget,
+) -> Result<(), Reason> {
     let mut digest = mac.sequence()?;
     let algorithm = digest.algorithm()?.oid;
-    let expected = digest.octets()?;
+    let expected = digest.last(Fields::octets)?;
     let salt = mac.octets()?;
     let iterations = match mac.is_finished() {
         true => 1,
-        false => mac.number()?,
+        false => mac.last(Fields::number)?,
     };
     let verify = match algorithm {
         SHA1 => verify_with::<Sha1>,
@@ -66,7 +69,7 @@ pub fn verify(mac: &mut Fields<'_>, content: &[u8], password: &str) -> Result<()
     verify(
         expected,
         content,
-        &Derivation::new(password, salt, iterations)?,
+        &Derivation::new(password, salt, iterations, budget)?,
     )
 }
 
@@ -86,6 +89,7 @@ pub fn decrypt(
     algorithm: AlgorithmIdentifier<'_>,
     encrypted: &[u8],
     password: &str,
+    budget: &mut Budget,
 ) -> Result<Zeroizing<Vec<u8>>, Reason> {
     match algorithm.oid {
         PBES2 => {
@@ -94,14 +98,24 @@ pub fn decrypt(
                 ErrorKind::OidUnknown { oid } => Reason::Pkcs12Algorithm(oid),
                 _ => MALFORMED,
             })?;
-            check_cost(&parameters.kdf, MALFORMED)?;
+            budget.take_pbes2(&parameters, MALFORMED)?;
             let decrypted = parameters.decrypt(password, encrypted);
-            decrypted
-                .map(Zeroizing::new)
-                .map_err(|_| Reason::WrongPassword)
+            decrypted.map(Zeroizing::new).map_err(|error| match error {
+                Pkcs5Error::UnsupportedAlgorithm { oid } => Reason::Pkcs12Algorithm(oid),
+                Pkcs5Error::AlgorithmParametersInvalid { .. } => MALFORMED,
+                _ => Reason::WrongPassword,
+            })
         }
-        TRIPLE_DES => decrypt_with::<des::TdesEde3>(24, algorithm.parameters, encrypted, password),
-        RC2_40 => decrypt_with::<rc2::Rc2>(5, algorithm.parameters, encrypted, password),
+        TRIPLE_DES | RC2_40 => {
+            let mut parameters = Fields::of_sequence(algorithm.parameters)?;
+            let salt = parameters.octets()?;
+            let iterations = parameters.last(Fields::number)?;
+            let from = Derivation::new(password, salt, iterations, budget)?;
+            match algorithm.oid {
+                TRIPLE_DES => decrypt_with::<des::TdesEde3>(24, &from, encrypted),
+                _ => decrypt_with::<rc2::Rc2>(5, &from, encrypted),
+            }
+        }
         other => Err(Reason::Pkcs12Algorithm(other)),
     }
 }
@@ -109,13 +123,9 @@ pub fn decrypt(
 /// With a key of `size` bytes, and an initialisation vector of 8, in CBC mode.
 fn decrypt_with<C: KeyInit + BlockCipherDecrypt>(
     size: usize,
-    parameters: &[u8],
+    from: &Derivation<'_>,
     encrypted: &[u8],
-    password: &str,
 ) -> Result<Zeroizing<Vec<u8>>, Reason> {
-    let mut parameters = Fields::of(parameters)?.sequence()?;
-    let salt = parameters.octets()?;
-    let from = Derivation::new(password, salt, parameters.number()?)?;
     let key = from.key::<Sha1>(Pkcs12KeyType::EncryptionKey, size)?;
     let iv = from.key::<Sha1>(Pkcs12KeyType::Iv, 8)?;
     let cipher = Decryptor::<C>::new_from_slices(&key, &iv).map_err(|_| MALFORMED)?;
@@ -133,15 +143,18 @@ struct Derivation<'a> {
 }
 
 impl<'a> Derivation<'a> {
-    fn new(password: &'a str, salt: &'a [u8], iterations: u32) -> Result<Self, Reason> {
-        match i32::try_from(iterations) {
-            Ok(iterations) if iterations <= MAX_ITERATIONS => Ok(Self {
-                password,
-                salt,
-                iterations,
-            }),
-            _ => Err(Reason::TooCostly),
-        }
+    fn new(
+        password: &'a str,
+        salt: &'a [u8],
+        iterations: u32,
+        budget: &mut Budget,
+    ) -> Result<Self, Reason> {
+        budget.take_pkcs12(iterations)?;
+        Ok(Self {
+            password,
+            salt,
+            iterations: i32::try_from(iterations).map_err(|_| Reason::TooCostly)?,
+        })
     }
 
     fn key<D>(&self, id: Pkcs12KeyType, size: usize) -> Result<Zeroizing<Vec<u8>>, Reason>
