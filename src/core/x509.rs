@@ -98,7 +98,7 @@ pub enum CertificateError {
     SignatureAlgorithm,
     /// A date before 1970 or none at all.
     Date,
-    /// An extension that is needed cannot be read.
+    /// An extension that is needed cannot be read, one is there twice, or there are more than 100.
     Extension,
 }
 
@@ -109,7 +109,7 @@ impl fmt::Display for CertificateError {
             Self::Serial => "the certificate's serial number is negative, empty or too long",
             Self::SignatureAlgorithm => "the certificate names two different signature algorithms",
             Self::Date => "the certificate's validity dates cannot be read",
-            Self::Extension => "the certificate's basicConstraints or keyUsage cannot be read",
+            Self::Extension => "the certificate's extensions cannot be read, or one is there twice",
         })
     }
 }
@@ -132,8 +132,11 @@ const fn primitive(number: u8) -> u8 {
     0x80 | number
 }
 
-const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
-const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
+/// Certificates have about ten. Each is compared with all others.
+const MAX_EXTENSIONS: u8 = 100;
+/// `id-ce-basicConstraints` and `id-ce-keyUsage`, 2.5.29.19 and .15, as they are encoded.
+const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 19];
+const KEY_USAGE: &[u8] = &[0x55, 0x1d, 15];
 
 impl<'a> Certificate<'a> {
     /// Reads a DER certificate; bytes after its end are an error.
@@ -195,7 +198,10 @@ impl<'a> Certificate<'a> {
         for unique_id in [1, 2] {
             fields.optional(primitive(unique_id))?;
         }
-        if let Some(field) = fields.optional(constructed(3))? {
+        // RFC 5280 section 4.1.2.9: in version 3 alone.
+        if version == 2
+            && let Some(field) = fields.optional(constructed(3))?
+        {
             let mut field = Elements::new(field.contents);
             certificate.extensions = field.next(SEQUENCE)?.contents;
             field.finish()?;
@@ -218,22 +224,25 @@ impl<'a> Certificate<'a> {
 
     fn read_extensions(&mut self) -> Result<(), CertificateError> {
         let mut extensions = Elements::new(self.extensions);
+        let mut left = MAX_EXTENSIONS;
         while !extensions.is_empty() {
+            left = left.checked_sub(1).ok_or(CertificateError::Extension)?;
             let mut extension = extensions.sequence()?;
-            let oid = oid_of(&mut extension)?;
+            let id = extension.next(OBJECT_IDENTIFIER)?.contents;
+            // RFC 5280 section 4.2: none comes twice.
+            let mut others = extensions;
+            while !others.is_empty() {
+                if others.sequence()?.next(OBJECT_IDENTIFIER)?.contents == id {
+                    return Err(CertificateError::Extension);
+                }
+            }
             let _critical = extension.optional_bool()?;
             let value = extension.next(OCTET_STRING)?.contents;
             extension.finish()?;
-            let seen_before = match oid {
-                BASIC_CONSTRAINTS => self
-                    .basic_constraints
-                    .replace(basic_constraints(value)?)
-                    .is_some(),
-                KEY_USAGE => self.key_usage.replace(key_usage(value)?).is_some(),
-                _ => false,
-            };
-            if seen_before {
-                return Err(CertificateError::Extension);
+            match id {
+                BASIC_CONSTRAINTS => self.basic_constraints = Some(basic_constraints(value)?),
+                KEY_USAGE => self.key_usage = Some(key_usage(value)?),
+                _ => {}
             }
         }
         Ok(())
@@ -404,10 +413,44 @@ fn key_usage(value: &[u8]) -> Result<KeyUsage, CertificateError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::asn1::INTEGER;
     use super::*;
     use std::borrow::ToOwned as _;
 
     const SELF_SIGNED: &[u8] = include_bytes!("../../tests/fixtures/self-signed.der");
+
+    /// The certificate with these bytes, which are in it once, as others.
+    fn with(old: &[u8], new: &[u8]) -> Result<(), CertificateError> {
+        let mut places = (0..SELF_SIGNED.len()).filter(|&at| SELF_SIGNED[at..].starts_with(old));
+        let (at, None) = (places.next().unwrap(), places.next()) else {
+            panic!("they are there twice");
+        };
+        let mut changed = SELF_SIGNED.to_owned();
+        changed[at..at + old.len()].copy_from_slice(new);
+        Certificate::from_der(&changed).map(|_| ())
+    }
+
+    #[test]
+    fn an_extension_that_is_there_twice() {
+        let [of_subject, of_authority, constraints] =
+            [14, 35, 19].map(|last| [6, 3, 0x55, 0x1d, last]);
+        for (old, new) in [(of_authority, of_subject), (of_subject, constraints)] {
+            assert_eq!(with(&old, &new), Err(CertificateError::Extension));
+        }
+        assert_eq!(with(&of_subject, &[6, 3, 0x55, 0x1d, 99]), Ok(()));
+    }
+
+    #[test]
+    fn extensions_in_version_3_alone() {
+        let version = |version| [0xa0, 3, INTEGER, 1, version];
+        assert_eq!(with(&version(2), &version(2)), Ok(()));
+        for other in [0, 1, 3] {
+            assert_eq!(
+                with(&version(2), &version(other)),
+                Err(CertificateError::NotACertificate)
+            );
+        }
+    }
 
     #[test]
     fn both_signature_algorithms_have_to_be_the_same() {
