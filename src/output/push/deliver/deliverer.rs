@@ -12,7 +12,9 @@ use std::thread;
 use std::time::Instant;
 use std::vec::Vec;
 
+use super::backlog::Backlog;
 use super::between::Between;
+use super::disk::Disk;
 use super::event::{Observer, Told};
 use super::lookout::{self, Bell};
 use super::schedule::{Place, Schedule};
@@ -101,6 +103,7 @@ pub(super) struct Shared {
     pub pace: Pace,
     pub allowed: Allowed,
     pub bell: Bell,
+    pub disk: Disk,
     /// Bytes of contents that were sent.
     pub sent: AtomicU64,
     state: Mutex<State>,
@@ -112,8 +115,8 @@ pub(super) struct Shared {
 /// What changes.
 pub(super) struct State {
     pub schedule: Schedule,
-    /// What is not in the schedule yet, the oldest last.
-    pub backlog: Vec<Place>,
+    /// What is not in the schedule yet.
+    pub backlog: Backlog,
     /// What could not be opened when it was to come into the schedule.
     pub unopened: Vec<Place>,
     /// What is to become of entries, but for a disk that does not let it.
@@ -151,7 +154,7 @@ pub(super) struct Session {
     pub credentials: Option<Arc<Credentials>>,
 }
 
-/// A lookout that was not seen for so long hangs.
+/// A lookout that was not seen for so long hangs, and so does a call to the disk that takes so long.
 const STUCK: Duration = Duration::from_secs(300);
 
 impl Deliverer {
@@ -171,7 +174,7 @@ impl Deliverer {
         let lock = spool.lock_run().map_err(StartError::Spool)?;
         let state = State {
             schedule: Schedule::new(options.seed, options.concurrency),
-            backlog: Vec::new(),
+            backlog: Backlog::default(),
             unopened: Vec::new(),
             settled: BTreeMap::new(),
             refusals: BTreeMap::new(),
@@ -192,6 +195,7 @@ impl Deliverer {
             pace: Pace::new(options.bandwidth),
             allowed: Allowed::default(),
             bell: Bell::new().map_err(StartError::System)?,
+            disk: Disk::default(),
             sent: AtomicU64::new(0),
             spool,
             stores,
@@ -269,10 +273,11 @@ impl Deliverer {
         &self.shared.spool
     }
 
-    /// Whether the thread that looks after everything has not been seen for long.
+    /// Whether the thread that looks after everything has not been seen for long, or one that uploads does not come
+    /// back from the disk.
     pub fn is_stuck(&self) -> bool {
         let state = self.shared.lock();
-        !state.is_stopping && state.pulse.elapsed() > STUCK
+        !state.is_stopping && self.shared.hangs_for(&state) > STUCK
     }
 }
 
@@ -319,6 +324,11 @@ impl Shared {
     /// The wall clock.
     pub fn wall(&self) -> UnixTime {
         self.clocks.now().wall
+    }
+
+    /// For how long somebody has not come back.
+    pub fn hangs_for(&self, state: &State) -> Duration {
+        state.pulse.elapsed().max(self.disk.longest())
     }
 
     fn wait_for_end(&self, patience: Duration) -> bool {

@@ -196,24 +196,30 @@ impl Lane {
     /// What is tried while nothing passes. While entries are refused, the oldest and the newest by turns. Those that were
     /// refused already come last.
     fn next_probe(&mut self) -> Option<Place> {
-        let refused = self.refused_first();
         if self.is_refusing {
+            let refused = self.refused_first(|_| true);
             let next = match self.probe.newest_next {
                 true => self.waiting.last_key_value(),
                 false => self.waiting.first_key_value(),
             };
             return next.map(|(place, _)| *place).or(refused);
         }
-        let next = |lane: &Self| lane.probe.choose(&lane.waiting, &lane.troubles);
-        next(self).or(refused).or_else(|| {
+        self.untried().or_else(|| {
             self.probe.anew();
-            next(self)
+            self.untried()
         })
     }
 
+    /// Whose turn it is of those that have not had it since nothing passes.
+    fn untried(&self) -> Option<Place> {
+        let waiting = self.probe.choose(&self.waiting, &self.troubles);
+        waiting.or_else(|| self.refused_first(|place| self.probe.is_untried(place)))
+    }
+
     /// Of those that were refused the one for which that is longest ago.
-    fn refused_first(&self) -> Option<Place> {
-        let first = self.refused.iter().min_by_key(|(_, refusal)| refusal.at);
+    fn refused_first(&self, is_one: impl Fn(Place) -> bool) -> Option<Place> {
+        let refused = self.refused.iter().filter(|(place, _)| is_one(**place));
+        let first = refused.min_by_key(|(_, refusal)| refusal.at);
         first.map(|(place, _)| *place)
     }
 
@@ -318,9 +324,13 @@ impl Lane {
                     at: now,
                 };
                 self.refused.insert(place, refusal);
+                self.probe.failed(place);
                 if self.is_refusing || self.refusals >= REFUSED_IN_A_ROW {
                     self.pause = Some(pause(self.pause.filter(|_| self.is_refusing), random));
                     self.is_refusing = true;
+                } else if self.pause.is_some() && self.untried().is_none() {
+                    // All have had their turn.
+                    self.pause = Some(pause(self.pause, random));
                 }
                 return None;
             }

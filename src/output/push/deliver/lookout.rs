@@ -16,7 +16,6 @@ use super::deliverer::{Shared, State};
 use super::event::{About, Event};
 #[cfg(target_os = "linux")]
 use super::network::Network;
-use super::schedule::Place;
 use crate::host::spool::{News, SpoolError};
 
 /// How often the spool is looked at, where the kernel does not tell of new entries: a look costs one system
@@ -25,13 +24,6 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// The same where it does; what it may have missed is found then.
 const LOOK_SELDOM: Duration = Duration::from_secs(30);
-
-/// The schedule knows so many entries at once that can be sent. Those of a spool that is fuller wait as what they
-/// are known by.
-const KNOWN: usize = 1_000;
-
-/// And so many in all: where one bucket takes nothing, those for another one are found behind its entries.
-const KNOWN_AT_MOST: usize = 20_000;
 
 /// Has the lookout look.
 #[derive(Debug)]
@@ -96,13 +88,7 @@ fn look_at_spool(shared: &Shared, news: &mut News) {
         Ok(new) => places.extend(new.iter().map(|queued| (queued.sequence, queued.id))),
         Err(error) => trouble(shared, About::Disk, &error),
     }
-    if !places.is_empty() {
-        let mut state = shared.lock();
-        state.backlog.extend(places);
-        // The oldest last, from where they are taken.
-        state.backlog.sort_unstable_by(|one, other| other.cmp(one));
-        state.backlog.dedup();
-    }
+    shared.lock().backlog.extend(places);
     feed(shared);
     match news.unreadable() {
         Some(error) => trouble(shared, About::Entries, error),
@@ -125,46 +111,55 @@ fn look_at_spool(shared: &Shared, news: &mut News) {
 pub(super) fn feed(shared: &Shared) {
     let mut is_news = false;
     loop {
-        let batch: Vec<Place> = {
+        let place = {
             let mut state = shared.lock();
-            let room = KNOWN.saturating_sub(state.schedule.can_be_sent());
-            let room = room.min(KNOWN_AT_MOST.saturating_sub(state.schedule.len()));
-            let rest = state.backlog.len().saturating_sub(room.min(100));
-            state.backlog.split_off(rest)
-        };
-        if batch.is_empty() {
-            break;
-        }
-        for place in batch.into_iter().rev() {
-            match shared.spool.open_entry(place.1) {
-                Ok(Some(entry)) => {
-                    let head = &entry.head;
-                    // As it is now: dropped and added again meanwhile, it follows what was accepted in between.
-                    let place = (head.sequence, place.1);
-                    let now = shared.now();
-                    let mut state = shared.lock();
-                    let length = head.digests.length;
-                    let key = Some(head.key.as_str());
-                    (state.schedule).added(now, place, length, &head.bucket, key);
-                }
-                Ok(None) => {
-                    shared.lock().gone.push(place.1);
-                    continue;
-                }
-                // Whoever sends it sets it aside.
-                Err(SpoolError::Damaged { .. }) => {
-                    let now = shared.now();
-                    shared.lock().schedule.added(now, place, 0, "", None);
-                }
-                // The next look tries it again; it holds up no others.
-                Err(error) => {
-                    trouble(shared, About::Entries, &error);
-                    shared.lock().unopened.push(place);
-                    continue;
-                }
+            if state.is_stopping {
+                break;
             }
-            is_news = true;
+            // There may be very many, for buckets that take nothing.
+            state.pulse = Instant::now();
+            let State {
+                schedule, backlog, ..
+            } = &mut *state;
+            match backlog.next(schedule) {
+                Some(place) => place,
+                None => break,
+            }
+        };
+        match shared.spool.open_entry(place.1) {
+            Ok(Some(entry)) => {
+                let head = &entry.head;
+                // As it is now: dropped and added again meanwhile, it follows what was accepted in between.
+                let place = (head.sequence, place.1);
+                let now = shared.now();
+                let mut state = shared.lock();
+                let State {
+                    schedule, backlog, ..
+                } = &mut *state;
+                let lane = schedule.lane(&head.bucket);
+                if !backlog.admits(schedule, lane, place) {
+                    continue;
+                }
+                let length = head.digests.length;
+                schedule.added(now, place, length, &head.bucket, Some(&head.key));
+            }
+            Ok(None) => {
+                shared.lock().gone.push(place.1);
+                continue;
+            }
+            // Whoever sends it sets it aside.
+            Err(SpoolError::Damaged { .. }) => {
+                let now = shared.now();
+                shared.lock().schedule.added(now, place, 0, "", None);
+            }
+            // The next look tries it again; it holds up no others.
+            Err(error) => {
+                trouble(shared, About::Entries, &error);
+                shared.lock().unopened.push(place);
+                continue;
+            }
         }
+        is_news = true;
     }
     if is_news {
         shared.tell();

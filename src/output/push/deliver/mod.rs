@@ -12,8 +12,10 @@
 //! - **Nothing is deleted but what S3 has confirmed.**
 //! - **Nothing is asked for in vain**: no session and no request without an entry to send.
 
+mod backlog;
 mod between;
 mod deliverer;
+mod disk;
 mod event;
 mod lane;
 mod lookout;

@@ -48,6 +48,11 @@ impl Probe {
         self.tried.clear();
     }
 
+    /// Whether one has not failed since nothing passes.
+    pub(super) fn is_untried(&self, place: Place) -> bool {
+        !self.tried.contains(&place)
+    }
+
     /// When the next one may go, where the pause ends at `until` and so many are on their way.
     pub(super) fn not_before(&self, until: Duration, in_flight: usize) -> Duration {
         match in_flight {
@@ -63,7 +68,7 @@ impl Probe {
         waiting: &BTreeMap<Place, u64>,
         failed: &BTreeMap<Place, T>,
     ) -> Option<Place> {
-        let is_untried = |(place, _): &(&Place, &u64)| !self.tried.contains(place);
+        let is_untried = |(place, _): &(&Place, &u64)| self.is_untried(**place);
         let never_failed = |(place, _): &(&Place, &u64)| !failed.contains_key(place);
         let new = waiting.iter().filter(never_failed).filter(is_untried);
         self.smallest(new)

@@ -20,6 +20,8 @@ pub(super) struct SameKey {
     hashes: BTreeMap<Place, u64>,
     first: BTreeMap<u64, Place>,
     behind: BTreeMap<(u64, Place), Behind>,
+    /// How many of them are in a lane.
+    by_lane: BTreeMap<usize, usize>,
 }
 
 impl SameKey {
@@ -32,7 +34,9 @@ impl SameKey {
         self.hashes.insert(place, hash);
         match self.first.get(&hash) {
             Some(first) if *first < place => {
-                self.behind.insert((hash, place), entry);
+                if self.behind.insert((hash, place), entry).is_none() {
+                    *self.by_lane.entry(entry.lane).or_default() += 1;
+                }
                 false
             }
             // One that was set aside, and is tried again, is older than what is under way.
@@ -47,24 +51,37 @@ impl SameKey {
     pub(super) fn left(&mut self, place: Place) -> Option<(Place, Behind)> {
         let hash = self.hashes.remove(&place)?;
         if self.first.get(&hash) != Some(&place) {
-            self.behind.remove(&(hash, place));
+            self.take(hash, place);
             return None;
         }
         self.first.remove(&hash);
         let oldest = (hash, (0, super::schedule::FIRST_ID));
-        let (&(next_hash, next), &entry) = self.behind.range(oldest..).next()?;
+        let (&(next_hash, next), _) = self.behind.range(oldest..).next()?;
         if next_hash != hash {
             return None;
         }
-        self.behind.remove(&(hash, next));
+        let entry = self.take(hash, next)?;
         self.first.insert(hash, next);
         Some((next, entry))
+    }
+
+    fn take(&mut self, hash: u64, place: Place) -> Option<Behind> {
+        let entry = self.behind.remove(&(hash, place))?;
+        if let Some(count) = self.by_lane.get_mut(&entry.lane) {
+            *count -= 1;
+        }
+        Some(entry)
     }
 
     /// Whether an entry waits behind another one.
     pub(super) fn knows(&self, place: Place) -> bool {
         let hash = self.hashes.get(&place);
         hash.is_some_and(|hash| self.behind.contains_key(&(*hash, place)))
+    }
+
+    /// How many do in a lane.
+    pub(super) fn of_lane(&self, lane: usize) -> usize {
+        self.by_lane.get(&lane).copied().unwrap_or_default()
     }
 
     /// How many do.

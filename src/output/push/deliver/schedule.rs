@@ -139,18 +139,26 @@ impl Schedule {
         if self.knows(place) {
             return;
         }
-        let lane = match self.buckets.get(bucket) {
-            Some(lane) => *lane,
-            None => {
-                self.lanes.push(Lane::new(self.settings));
-                self.buckets.insert(bucket.into(), self.lanes.len() - 1);
-                self.lanes.len() - 1
-            }
-        };
+        let lane = self.lane(bucket);
         let entry = Behind { length, lane };
         if key.is_none_or(|key| self.same_key.admit(place, bucket, key, entry)) {
             self.lanes[lane].added(now, place, length, &mut self.random);
         }
+    }
+
+    /// The lane of a bucket.
+    pub(super) fn lane(&mut self, bucket: &str) -> usize {
+        if let Some(lane) = self.buckets.get(bucket) {
+            return *lane;
+        }
+        self.lanes.push(Lane::new(self.settings));
+        self.buckets.insert(bucket.into(), self.lanes.len() - 1);
+        self.lanes.len() - 1
+    }
+
+    /// How many entries of a lane are known, but for those that are on their way.
+    pub(super) fn known_of(&self, lane: usize) -> usize {
+        self.lanes.get(lane).map_or(0, Lane::len) + self.same_key.of_lane(lane)
     }
 
     /// Whether an entry is known.

@@ -9,6 +9,7 @@ use std::string::{String, ToString as _};
 use std::sync::Arc;
 
 use super::deliverer::{Settled, Shared, State};
+use super::disk::OnDisk;
 use super::event::{About, Event};
 use super::schedule::{End, Next, Place, Ticket};
 use super::tally::LastError;
@@ -21,9 +22,6 @@ use crate::output::push::{Confirm, Halt, Object, Outcome, Progress, Sessions, Up
 
 /// How long connections are kept when there is nothing to send: S3 closes them after a few seconds itself.
 const KEEP: Duration = Duration::from_secs(15);
-
-/// Where the schedule knows no more entries than this, it gets to know others.
-const HUNGRY: usize = 500;
 
 /// Where there is nothing to do, a thread sleeps until somebody wakes it.
 const LONG: Duration = Duration::from_secs(86_400);
@@ -87,7 +85,7 @@ fn deliver(
     stores: &mut OwnStores,
 ) -> End {
     let id = ticket.place.1;
-    let entry = match shared.spool.open_entry(id) {
+    let entry = match shared.disk.call(|| shared.spool.open_entry(id)) {
         // Dropped and added again meanwhile, it is another one, whose turn comes after what was accepted in between.
         Ok(Some(entry)) if entry.head.sequence != ticket.place.0 => return End::Gone,
         Ok(Some(entry)) => entry,
@@ -112,7 +110,10 @@ fn deliver(
         attributes: &head.attributes,
         length: head.digests.length,
         digests: Some(head.digests),
-        content: &entry,
+        content: &OnDisk {
+            content: &entry,
+            disk: &shared.disk,
+        },
     };
     let mut uploader = Uploader {
         store,
@@ -203,10 +204,10 @@ fn settled(shared: &Shared, ticket: &Ticket, entry: &Entry, outcome: Outcome, se
 fn settle(shared: &Shared, place: Place, what: Settled) -> End {
     let id = place.1;
     let done = match &what {
-        Settled::Removed => shared.spool.remove(id),
+        Settled::Removed => shared.disk.call(|| shared.spool.remove(id)),
         Settled::SetAside(reason) => {
             let head = shared.spool.open_entry(id).ok().flatten();
-            let done = shared.spool.set_aside(id, reason);
+            let done = shared.disk.call(|| shared.spool.set_aside(id, reason));
             if matches!(done, Ok(true)) {
                 let mut state = shared.lock();
                 state.counts.set_aside += 1;
@@ -328,7 +329,7 @@ pub(super) fn ended(shared: &Shared, ticket: Ticket, end: End) {
         if settle(shared, place, Settled::SetAside(reason)) == End::Stuck {
             // It is asked for again like one that has just come.
             let mut state = shared.lock();
-            state.backlog.push(place);
+            state.backlog.extend([place]);
             drop(state);
             shared.bell.ring();
         }
@@ -338,7 +339,7 @@ pub(super) fn ended(shared: &Shared, ticket: Ticket, end: End) {
         for wake in &state.wakes {
             wake();
         }
-        let is_hungry = !state.backlog.is_empty() && state.schedule.len() < HUNGRY;
+        let is_hungry = state.backlog.is_wanted(&state.schedule);
         (
             is_hungry,
             state.schedule.in_flight() < shared.options.concurrency,

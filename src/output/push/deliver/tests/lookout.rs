@@ -44,6 +44,7 @@ fn deliverer(spool: &Spool) -> Deliverer {
     );
     let deliverer = deliverer.unwrap();
     assert!(deliverer.finish(Duration::from_secs(60)));
+    deliverer.shared.lock().is_stopping = false;
     deliverer
 }
 
@@ -73,7 +74,7 @@ fn what_cannot_be_opened_now_holds_up_nobody_and_is_tried_again() {
     }
     let locked = places[0].1.to_string();
     mode(&locked, 0);
-    shared.lock().backlog = places.iter().rev().copied().collect();
+    shared.lock().backlog.extend(places.iter().copied());
     as_nobody(|| feed(shared));
     {
         let state = shared.lock();
@@ -159,4 +160,41 @@ fn what_was_dropped_and_added_again_follows_what_came_in_between() {
     ended(shared, ticket, End::Gone);
     look_at_spool(shared, &mut news);
     assert_eq!(take().place.1, on);
+}
+
+#[test]
+fn who_does_not_come_back_from_the_disk_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), spool::Options::default()).unwrap();
+    let deliverer = deliverer(&spool);
+    let shared = &*deliverer.shared;
+    let naming = Naming {
+        bucket: "bucket".into(),
+        key: "key".into(),
+        ..Naming::default()
+    };
+    let id = spool.add(&mut &b"21.5"[..], naming).unwrap().id;
+    let path = folder.path().join("entries").join(std::format!("{id}"));
+    std::fs::write(path, "damaged").unwrap();
+    look_at_spool(shared, &mut News::new());
+    let Next::Send(ticket) = shared.lock().schedule.next(shared.now()) else {
+        panic!("nothing is sent");
+    };
+    // A program that was stopped while it added something.
+    let lock = std::fs::File::open(folder.path().join("lock")).unwrap();
+    lock.lock().unwrap();
+    let moment = Duration::from_millis(20);
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(|| attempt(shared, &ticket, &mut BTreeMap::new()));
+        while shared.disk.longest() < moment && !worker.is_finished() {
+            std::thread::yield_now();
+        }
+        let mut state = shared.lock();
+        state.pulse = Instant::now();
+        assert!(shared.hangs_for(&state) >= moment);
+        drop(state);
+        lock.unlock().unwrap();
+        assert_eq!(worker.join().unwrap(), End::SetAside);
+    });
+    assert_eq!(shared.disk.longest(), Duration::ZERO);
 }

@@ -120,3 +120,43 @@ fn one_that_fails_again_and_again_waits_for_itself() {
         assert!(failures < 200, "{kind:?}: {failures}");
     }
 }
+
+#[test]
+fn what_is_refused_when_the_way_is_free_again_is_not_tried_again_at_once() {
+    for others in [0, 3] {
+        let mut schedule = with(0, 1);
+        let odd = place(1);
+        schedule.added(NOW, odd, 1, "bucket", None);
+        let mut now = fail(&mut schedule, NOW, FaultKind::Network);
+        for number in 2..2 + others {
+            schedule.added(NOW, place(number), 1000, "bucket", None);
+        }
+        let (mut turns, mut last) = (vec![], None);
+        for _ in 0..6 {
+            // All have their turn.
+            let mut turn = vec![];
+            for _ in 0..=others {
+                let ticket = loop {
+                    match schedule.next(now) {
+                        Next::At(at) => now = at,
+                        next => break sent(next),
+                    }
+                };
+                turn.push(ticket.place.0);
+                let kind = match ticket.place == odd {
+                    true => FaultKind::Refused,
+                    false => FaultKind::Network,
+                };
+                if ticket.place == odd {
+                    assert!(last.is_none_or(|last| now >= last + SECOND), "{others}");
+                    last = Some(now);
+                }
+                schedule.ended(now, ticket, failed(kind));
+            }
+            turn.sort_unstable();
+            turns.push(turn);
+        }
+        let each: Vec<u64> = (1..2 + others).collect();
+        assert!(turns.iter().all(|turn| *turn == each), "{turns:?}");
+    }
+}
