@@ -2,11 +2,14 @@
 
 use core::fmt;
 use core::sync::atomic::{AtomicU8, Ordering};
+use core::time::Duration;
 use std::string::String;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use std::vec::Vec;
 
 use crate::host::refresh::Failure;
-use crate::host::s3::{Attributes, ChecksumAlgorithm, Content, Digests};
+use crate::host::s3::{Attributes, ChecksumAlgorithm, Content, Digests, UploadId};
 use crate::host::session::Credentials;
 
 /// The shortest part that S3 takes, but for the last one (PROTOCOL 7.5).
@@ -108,7 +111,16 @@ impl Default for UploadOptions {
 /// What the credentials turned out not to allow, so that it is not asked for again: `s3:PutObject` alone is
 /// enough for everything but a second look. One for each place and identity, shared by the threads that upload.
 #[derive(Default)]
-pub struct Allowed(AtomicU8);
+pub struct Allowed {
+    refused: AtomicU8,
+    /// Uploads whose end was refused although S3 knew them: and since when.
+    ends: Mutex<Vec<(UploadId, Instant)>>,
+}
+
+/// So many are remembered, and so long: a server may say of an upload that it has forgotten meanwhile that it is
+/// refused.
+const MOST_ENDS: usize = 256;
+const END_IS_SURE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What is asked for only where it is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,15 +135,37 @@ pub(super) enum Extra {
 impl Allowed {
     /// Nothing is known: everything is worth a try. After a reload of the configuration, say.
     pub fn forget(&self) {
-        self.0.store(0, Ordering::Relaxed);
+        self.refused.store(0, Ordering::Relaxed);
+        self.ends().clear();
+    }
+
+    /// Whether the end of this upload was refused the last time that it was asked for, when S3 knew it: since when.
+    /// That is forgotten; what comes of it now counts.
+    pub(super) fn take_refused_end(&self, upload: &UploadId) -> Option<Instant> {
+        let mut ends = self.ends();
+        let at = ends.iter().position(|(refused, _)| refused == upload)?;
+        let (_, since) = ends.remove(at);
+        (since.elapsed() < END_IS_SURE).then_some(since)
+    }
+
+    pub(super) fn refuse_end(&self, upload: &UploadId, since: Instant) {
+        let mut ends = self.ends();
+        if ends.len() >= MOST_ENDS {
+            ends.remove(0);
+        }
+        ends.push((upload.clone(), since));
+    }
+
+    fn ends(&self) -> MutexGuard<'_, Vec<(UploadId, Instant)>> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn may(&self, extra: Extra) -> bool {
-        self.0.load(Ordering::Relaxed) & extra as u8 == 0
+        self.refused.load(Ordering::Relaxed) & extra as u8 == 0
     }
 
     pub(super) fn refuse(&self, extra: Extra) {
-        self.0.fetch_or(extra as u8, Ordering::Relaxed);
+        self.refused.fetch_or(extra as u8, Ordering::Relaxed);
     }
 }
 

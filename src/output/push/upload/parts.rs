@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::format;
 use std::string::String;
+use std::time::Instant;
 use std::vec::Vec;
 
 use super::body::{Section, Told, local};
@@ -304,6 +305,7 @@ impl Uploader<'_> {
             checksum,
             only_if_absent: object.attributes.only_if_absent,
         };
+        let refused_since = self.allowed.take_refused_end(&plan.upload);
         let answer = request(self.sessions, self.pace, |credentials| {
             self.store
                 .complete(credentials, object.key, &plan.upload, &completed)
@@ -326,13 +328,24 @@ impl Uploader<'_> {
                     Some(found) if expected.judge(&found) == Some(true) => {
                         Ok(Round::Ended(Outcome::Confirmed(found)))
                     }
-                    _ if error.kind == FaultKind::Refused => {
-                        Ok(Round::Doubtful(error, plan.upload.clone()))
-                    }
-                    _ => Ok(Round::Anew(error)),
+                    _ if error.kind == FaultKind::Restart => Ok(Round::Anew(error)),
+                    _ => match refused_since {
+                        None => Ok(Round::Doubtful(error, plan.upload.clone())),
+                        // S3 knew it then: another one would be refused as well, with everything sent again.
+                        Some(since) => {
+                            self.allowed.refuse_end(&plan.upload, since);
+                            Err(Halt::Store(error))
+                        }
+                    },
                 }
             }
-            _ => sort(Halt::Store(error)),
+            kind => {
+                // It has just taken parts of it.
+                if kind == FaultKind::Refused {
+                    self.allowed.refuse_end(&plan.upload, Instant::now());
+                }
+                sort(Halt::Store(error))
+            }
         }
     }
 

@@ -1,11 +1,16 @@
+mod ends;
 mod fake;
 mod parts;
+mod sessions;
 mod stream;
 mod whole;
+mod world;
 
 use std::vec::Vec;
 
-use self::fake::{Fake, Numbered, bytes};
+use self::fake::Fake;
+use self::sessions::Numbered;
+use self::world::bytes;
 use super::{Allowed, Halt, Object, Outcome, Pace, UploadOptions, Uploader};
 use crate::host::s3::{Attributes, Digests, MemoryJournal, PartsJournal};
 use crate::output::push::Progress;

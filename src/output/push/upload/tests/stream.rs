@@ -2,7 +2,8 @@
 
 use std::io::{self, Read};
 
-use super::fake::{Fault, Manners, Operation};
+use super::fake::{Fault, Operation};
+use super::world::Manners;
 use super::*;
 use crate::host::s3::{ChecksumAlgorithm, FaultKind};
 
