@@ -14,7 +14,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::chooser::{Look, Refusal};
+use super::chooser::Look;
+use super::refusal::Refusal;
 use crate::host::spool::disk;
 
 /// What a file is called between being taken over and being removed. It begins with a dot, like all names that

@@ -7,13 +7,15 @@
 mod chooser;
 mod events;
 mod folder;
+mod refusal;
 mod take;
 #[cfg(test)]
 mod tests;
 mod watcher;
 
-pub use chooser::{Look, Refusal};
+pub use chooser::Look;
 pub use events::NoEvents;
 pub use folder::{Folder, Found, Removal};
+pub use refusal::Refusal;
 pub use take::Names;
 pub use watcher::{Event, Observer, Options, Watcher};

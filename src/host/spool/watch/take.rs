@@ -1,6 +1,5 @@
 //! Files become entries: read as they are, accepted together, then removed.
 
-use core::fmt;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -8,8 +7,9 @@ use std::io::{self, Read as _};
 use std::string::{String, ToString as _};
 use std::vec::Vec;
 
-use super::chooser::{Look, Refusal};
+use super::chooser::Look;
 use super::folder::{Folder, Found, Removal};
+use super::refusal::Refusal;
 use crate::core::time::UnixTime;
 use crate::host::spool::{Batch, Bell, Full, Naming, Spool, SpoolError};
 
@@ -197,47 +197,4 @@ fn read_one(
 
 fn is_unchanged(folder: &Folder, file: &File, look: &Look) -> bool {
     matches!(folder.look_at(file), Ok(Found::File(now)) if now == *look)
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Folder => "it is a folder",
-            Self::Link => "it is a symbolic link",
-            Self::Pipe => "it is a FIFO or a socket",
-            Self::Device => "it is a device",
-            Self::HardLink => "it is a hard link to a file that may be somebody else's",
-            Self::Unreadable => "it cannot be read",
-            Self::TooLarge => "it is larger than the spool's quota",
-            Self::Key => "no key can be made of its name",
-            Self::Sticky => {
-                "it is somebody else's, and the folder is sticky: it could not be removed"
-            }
-            Self::Fixed => "it is in the spool, but cannot be removed here",
-        })
-    }
-}
-
-impl Refusal {
-    /// What to do about it.
-    pub fn remedy(self) -> &'static str {
-        match self {
-            Self::Folder => {
-                "files directly in the watched folder are taken; watch this one as well, or move its files"
-            }
-            Self::Link | Self::Pipe | Self::Device => {
-                "move a copy of the data into the watched folder"
-            }
-            Self::HardLink => {
-                "move or copy the file instead of linking it, or remove its other names"
-            }
-            Self::Unreadable => "make it readable for the user or group that keystead runs as",
-            Self::TooLarge => "raise the quota (max-size), or take the file away",
-            Self::Key => "rename it, or change the template (--to)",
-            Self::Sticky => {
-                "take the folder's sticky bit away (`chmod -t`), or give the folder to keystead's user"
-            }
-            Self::Fixed => "see what protects it (`lsattr`), and take it away yourself",
-        }
-    }
 }

@@ -10,9 +10,10 @@ use std::string::{String, ToString as _};
 use std::time::Instant;
 use std::vec::Vec;
 
-use super::chooser::{Chooser, MOST_FILES, Refusal};
+use super::chooser::{Chooser, MOST_FILES};
 use super::events::{Events, NoEvents, Notice};
 use super::folder::{Folder, Found, is_candidate};
+use super::refusal::Refusal;
 use super::take::{Candidate, Names, Outcome, take_group};
 use crate::host::spool::{Bell, Spool, SpoolError};
 
