@@ -11,6 +11,7 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::error::SpoolError;
+use super::trailer::Unread;
 use super::{Spool, place, trailer};
 use crate::core::text::Hex;
 use crate::core::time::UnixTime;
@@ -167,7 +168,10 @@ impl Spool {
             .metadata()
             .map_err(place.failed("cannot look at", &path))?
             .len();
-        let head = trailer::read(&file, length).map_err(damaged)?;
+        let head = trailer::read(&file, length).map_err(|why| match why {
+            Unread::Damaged(found) => damaged(found),
+            Unread::Disk(error) => place.failed("cannot read", &path)(error),
+        })?;
         if head.id() != id {
             return Err(damaged("it is another entry's"));
         }

@@ -173,7 +173,9 @@ impl<'a> Ledger<'a> {
                 counts.entries += 1;
                 counts.aside += u64::from(name == "aside");
                 if !knows_sequence && name != "tmp" {
-                    let last = trailer::glance(folder, &file).map_or(0, |(last, _)| last);
+                    let last = trailer::glance(folder, &file);
+                    // One that cannot be read must not keep all others from being used.
+                    let last = last.ok().flatten().map_or(0, |(last, _)| last);
                     // No spool lives to see more than that: such a number is not from here.
                     if last < 1 << 60 {
                         counts.next = counts.next.max(last + 1);

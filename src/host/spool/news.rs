@@ -1,17 +1,15 @@
 //! What there is to deliver, and what has come since.
 
 use core::time::Duration;
-use std::io;
 use std::sync::PoisonError;
 use std::time::Instant;
 use std::vec::Vec;
 
-use rustix::fs::OFlags;
 use std::string::ToString as _;
 
 use super::entry::EntryId;
 use super::error::SpoolError;
-use super::{Spool, place, trailer};
+use super::{Spool, trailer};
 
 /// An entry's place in the queue. The order is that of the sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -151,14 +149,9 @@ impl Spool {
     /// An entry's sequence; without it, what keeps it from being opened, or nothing if it is gone.
     fn sequence(&self, id: EntryId) -> Result<u64, Option<SpoolError>> {
         let (place, name) = (&self.0.place, id.to_string());
-        if let Some((sequence, _)) = trailer::glance(&place.entries, &name) {
-            return Ok(sequence);
+        match trailer::glance(&place.entries, &name) {
+            Ok(found) => found.map(|(sequence, _)| sequence).ok_or(None),
+            Err(error) => Err(Some(place.failed("cannot open", &name)(error))),
         }
-        let opened = place::open_file(&place.entries, &name, OFlags::RDONLY);
-        Err(match opened.and_then(|file| file.metadata()) {
-            Ok(_) => None,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => Some(place.failed("cannot open", &name)(error)),
-        })
     }
 }

@@ -105,7 +105,8 @@ impl Ledger<'_> {
         left: &mut Lack,
     ) -> Result<(), SpoolError> {
         let name = oldest.id.to_string();
-        let Some((sequence, length)) = trailer::glance(folder, &name) else {
+        // Of what cannot be read now nobody knows how old it is.
+        let Ok(Some((sequence, length))) = trailer::glance(folder, &name) else {
             return Ok(());
         };
         if sequence != oldest.sequence {
@@ -154,7 +155,7 @@ impl Ledger<'_> {
 fn scan(folder: &File) -> Vec<Queued> {
     let names = place::names(folder).unwrap_or_default();
     let queued = names.iter().filter_map(|name| {
-        let (sequence, _) = trailer::glance(folder, name)?;
+        let (sequence, _) = trailer::glance(folder, name).ok()??;
         let id = EntryId::parse(name)?;
         Some(Queued { sequence, id })
     });

@@ -9,6 +9,7 @@
 //! | 8 | `KEYSPOOL` |
 
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::vec::Vec;
 
@@ -30,12 +31,17 @@ const MAX_JSON: u64 = 256 * 1024;
 /// Most trailers are shorter, so that one call reads all of it.
 const USUAL: usize = 2048;
 
-/// What is wrong with a trailer.
-pub(super) type Damage = &'static str;
+/// Why there is no trailer.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// It is not what was written.
+    Damaged(&'static str),
+    /// The disk does not give it, now.
+    Disk(io::Error),
+}
 
-const CUT: Damage = "it does not end as an entry does";
-const WRONG: Damage = "its trailer is not what was written";
-const UNREADABLE: Damage = "its end cannot be read";
+const CUT: Unread = Unread::Damaged("it does not end as an entry does");
+const WRONG: Unread = Unread::Damaged("its trailer is not what was written");
 
 /// The trailer; `None` if there is too much in it.
 pub(super) fn encode(head: &Head) -> Option<Vec<u8>> {
@@ -53,7 +59,7 @@ pub(super) fn encode(head: &Head) -> Option<Vec<u8>> {
 }
 
 /// The head, out of a file of that length.
-pub(super) fn read(file: &File, length: u64) -> Result<Head, Damage> {
+pub(super) fn read(file: &File, length: u64) -> Result<Head, Unread> {
     let mut tail = tail(file, length, USUAL)?;
     let footer = Footer::parse(&tail, length)?;
     let whole = footer.json_length + FOOTER;
@@ -73,19 +79,29 @@ pub(super) fn read(file: &File, length: u64) -> Result<Head, Damage> {
 
 /// The sequence, which is not checked against the rest, and the length of the file. What is damaged is older than
 /// everything. `None` if there is no such file.
-pub(super) fn glance(folder: &File, name: &str) -> Option<(u64, u64)> {
+pub(super) fn glance(folder: &File, name: &str) -> io::Result<Option<(u64, u64)>> {
     let file = match place::open_file(folder, name, OFlags::RDONLY) {
         Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         // It is none that was made here.
         Err(error) if error.raw_os_error().is_none() => {
-            let length = place::length(folder, name).ok()??;
-            return Some((0, length));
+            let length = place::length(folder, name)?;
+            return Ok(length.map(|length| (0, length)));
         }
-        Err(_) => return None,
+        Err(error) => return Err(error),
     };
-    let length = file.metadata().ok()?.len();
-    let footer = tail(&file, length, FOOTER).and_then(|tail| Footer::parse(&tail, length));
-    Some((footer.map_or(0, |footer| footer.sequence), length))
+    let length = file.metadata()?.len();
+    Ok(Some((sequence(&file, length)?, length)))
+}
+
+/// What cannot be read now is neither damaged nor old.
+fn sequence(file: &File, length: u64) -> io::Result<u64> {
+    let footer = tail(file, length, FOOTER).and_then(|tail| Footer::parse(&tail, length));
+    match footer {
+        Ok(footer) => Ok(footer.sequence),
+        Err(Unread::Damaged(_)) => Ok(0),
+        Err(Unread::Disk(error)) => Err(error),
+    }
 }
 
 /// The head of an entry that was accepted after the one with that sequence. `None` for others, and for what cannot
@@ -107,12 +123,15 @@ pub(super) fn check(bytes: &[u8]) -> [u8; 8] {
     check
 }
 
-fn tail(file: &File, length: u64, wanted: usize) -> Result<Vec<u8>, Damage> {
+fn tail(file: &File, length: u64, wanted: usize) -> Result<Vec<u8>, Unread> {
     let wanted = usize::try_from(length).map_or(wanted, |length| length.min(wanted));
     let mut tail = std::vec![0; wanted];
-    file.read_exact_at(&mut tail, length - wanted as u64)
-        .map_err(|_| UNREADABLE)?;
-    Ok(tail)
+    match file.read_exact_at(&mut tail, length - wanted as u64) {
+        Ok(()) => Ok(tail),
+        // Somebody has cut it meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(CUT),
+        Err(error) => Err(Unread::Disk(error)),
+    }
 }
 
 struct Footer {
@@ -122,7 +141,7 @@ struct Footer {
 }
 
 impl Footer {
-    fn parse(tail: &[u8], file_length: u64) -> Result<Self, Damage> {
+    fn parse(tail: &[u8], file_length: u64) -> Result<Self, Unread> {
         let footer = tail.last_chunk::<FOOTER>().ok_or(CUT)?;
         let (numbers, magic) = footer.split_at(FOOTER - 8);
         if magic != MAGIC {
@@ -145,5 +164,23 @@ impl Footer {
             json_length: usize::try_from(json).map_err(|_| WRONG)?,
             sequence: number(2),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_disk_does_not_give_is_not_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        // What no system call reads: each says EISDIR.
+        let file = File::open(folder.path()).unwrap();
+        assert!(matches!(read(&file, 4096), Err(Unread::Disk(_))));
+        assert!(sequence(&file, 4096).is_err());
+        // What has become shorter.
+        let file = tempfile::tempfile().unwrap();
+        assert!(matches!(read(&file, 4096), Err(Unread::Damaged(_))));
+        assert_eq!(sequence(&file, 4096).unwrap(), 0);
     }
 }

@@ -16,7 +16,7 @@ use super::compress::Compression;
 use super::error::RecordError;
 use super::journal::Journal;
 use super::limits::{Fill, Limits};
-use super::recovery::Abandoned;
+use super::recovery::{Abandoned, Unreadable};
 use crate::core::text::Hex;
 use crate::core::time::{Clock as _, UnixTime};
 use crate::host::clock::{self, HostClock};
@@ -92,6 +92,8 @@ struct State {
     was_told: Option<RecordError>,
     /// What was told about files that cannot be read.
     damaged: BTreeSet<String>,
+    /// Those of them of which nothing can be read.
+    unreadable: Unreadable,
 }
 
 struct Open {
@@ -127,6 +129,7 @@ impl Recorder {
                 not_before: None,
                 was_told: None,
                 damaged: BTreeSet::new(),
+                unreadable: Unreadable::new(),
             }),
             changed: Condvar::new(),
         }))
@@ -166,12 +169,18 @@ impl Recorder {
     /// # Errors
     /// [`SpoolError`] if that cannot be looked for.
     pub fn recover(&self) -> Result<(), SpoolError> {
-        let Abandoned { journals, damaged } = Abandoned::find(&self.0.spool)?;
+        let known = core::mem::take(&mut self.0.lock().unreadable);
+        let Abandoned {
+            journals,
+            damaged,
+            unreadable,
+        } = Abandoned::find(&self.0.spool, &known)?;
         let damaged = damaged.into_iter().map(RecordError::from);
         let mut news = Vec::new();
         {
             let mut state = self.0.lock();
             state.complete.extend(journals);
+            state.unreadable = unreadable;
             for error in damaged {
                 if state.damaged.len() < MOST_DAMAGED && state.damaged.insert(error.what.clone()) {
                     news.push(error);

@@ -4,8 +4,10 @@
 //! it is torn, or there are zeros in it, and nobody was told of it to be on disk. The records behind it are taken all the
 //! same. What cannot be read for any other reason is damaged, and is never removed without a word.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::MetadataExt as _;
 use std::string::String;
 use std::vec::Vec;
 
@@ -30,14 +32,23 @@ pub struct Abandoned {
     pub journals: Vec<Journal>,
     /// What is wrong with others, or with some of their records.
     pub damaged: Vec<SpoolError>,
+    /// Those of which nothing can be read.
+    pub unreadable: Unreadable,
 }
 
+/// Batches of which nothing can be read, as they looked: they are read whole to find that out, and not again.
+pub type Unreadable = BTreeMap<String, Look>;
+
+/// Length, and when the content changed last.
+pub type Look = (u64, (i64, i64));
+
 impl Abandoned {
-    /// Opens the batches that killed processes have left. Those in which nothing was accepted are removed.
+    /// Opens the batches that killed processes have left. Those in which nothing was accepted are removed, and those
+    /// that are known to be `unreadable` left alone.
     ///
     /// # Errors
     /// [`SpoolError`] if they cannot be looked for.
-    pub fn find(spool: &Spool) -> Result<Self, SpoolError> {
+    pub fn find(spool: &Spool, unreadable: &Unreadable) -> Result<Self, SpoolError> {
         let place = &spool.0.place;
         let failed = place.failed("cannot read", "records");
         // While the ledger is locked nobody is between making a file and locking it.
@@ -49,15 +60,27 @@ impl Abandoned {
         let mut all = Self::default();
         for (file, name) in found {
             let path = std::format!("records/{name}");
-            if let Err(error) = all.read(spool, file, name) {
+            if let Err(error) = all.read(spool, file, name, unreadable) {
                 all.damaged.push(place.failed("cannot read", &path)(error));
             }
         }
         Ok(all)
     }
 
-    fn read(&mut self, spool: &Spool, file: File, name: String) -> io::Result<()> {
-        let reserved = file.metadata()?.len();
+    fn read(
+        &mut self,
+        spool: &Spool,
+        file: File,
+        name: String,
+        unreadable: &Unreadable,
+    ) -> io::Result<()> {
+        let found = file.metadata()?;
+        let reserved = found.len();
+        let look = (reserved, (found.mtime(), found.mtime_nsec()));
+        if unreadable.get(&name) == Some(&look) {
+            self.unreadable.insert(name, look);
+            return Ok(());
+        }
         let path = spool.path().join("records").join(&name);
         let mut reader = BufReader::new(&file);
         let mut first = Vec::new();
@@ -67,7 +90,10 @@ impl Abandoned {
             .and_then(|json| serde_json::from_slice(json).ok());
         let Some(header) = header else {
             match may_hold_records(&first, &mut reader)? {
-                true => self.damaged.push(SpoolError::UnreadableBatch { path }),
+                true => {
+                    self.damaged.push(SpoolError::UnreadableBatch { path });
+                    self.unreadable.insert(name, look);
+                }
                 // Killed before it had a header. If that cannot be removed now, it is later.
                 false => drop(
                     spool
@@ -79,6 +105,7 @@ impl Abandoned {
         };
         let Some(found) = Records::find(&mut reader, begin)? else {
             self.damaged.push(SpoolError::UnreadableBatch { path });
+            self.unreadable.insert(name, look);
             return Ok(());
         };
         drop(reader);

@@ -194,3 +194,35 @@ fn what_was_taken_back_does_not_show_behind_what_was_written_over_it() {
     assert!(recovered(&spool).is_empty());
     assert_eq!(contents(&spool), [b"1\n99\n"]);
 }
+
+#[test]
+fn what_cannot_be_read_is_read_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spool, path) = left(folder.path(), b"1\n2\n");
+    let whole = fs::read(&path).unwrap();
+    let mut damaged = whole.clone();
+    damaged[0] = b'x';
+    fs::write(&path, damaged).unwrap();
+    let then = fs::metadata(&path).unwrap().modified().unwrap();
+    let next = Recorder::new(
+        spool.clone(),
+        Box::new(naming),
+        Options::default(),
+        Box::new(Listening::default()),
+    );
+    next.recover().unwrap();
+    assert!(path.exists());
+    // It looks as it did: nobody reads it, whatever is in it.
+    fs::write(&path, whole).unwrap();
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_modified(then).unwrap();
+    next.recover().unwrap();
+    assert!(path.exists());
+    // Somebody has mended it.
+    file.set_modified(then + core::time::Duration::from_secs(1))
+        .unwrap();
+    drop(file);
+    next.recover().unwrap();
+    assert_eq!(contents(&spool), [b"1\n2\n"]);
+    assert!(!path.exists());
+}
