@@ -9,4 +9,5 @@ mod points;
 mod power;
 mod room;
 mod scene;
+mod watched;
 mod work;

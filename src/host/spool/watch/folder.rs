@@ -150,6 +150,22 @@ impl Folder {
         Ok(self.judge(&rustix::fs::fstat(file)?))
     }
 
+    /// Has the kernel begin to write what is in `file`, which is soon to be synced.
+    pub fn start_writing(&self, file: &File) {
+        disk::start_writing(file);
+    }
+
+    /// Returns when what is in `file` will outlast a loss of power, where the file system has such a promise.
+    ///
+    /// # Errors
+    /// [`io::Error`]: what was read of it may not be what is there.
+    pub fn sync(&self, file: &File) -> io::Result<()> {
+        disk::sync_file(file).or_else(|error| match Errno::from_io_error(&error) {
+            Some(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(()),
+            _ => Err(error),
+        })
+    }
+
     /// Removes `name` if it is still the file that looked like `look`. Between a look and `unlink`, a program that
     /// replaces its file by renaming would lose the new one: so it is given another name first, which says
     /// for sure what it was that had the old one.

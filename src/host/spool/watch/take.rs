@@ -89,11 +89,11 @@ pub fn take_group(
             continue;
         }
         match read_one(folder, spool, names, &candidate, &mut batch, bell) {
-            Ok(None) => {
+            Ok(Read::Whole(file)) => {
                 bytes += candidate.look.length;
-                read.push(candidate);
+                read.push((candidate, file));
             }
-            Ok(Some(outcome)) => group.outcomes.push((candidate, outcome)),
+            Ok(Read::Not(outcome)) => group.outcomes.push((candidate, outcome)),
             // Smaller ones behind it may fit.
             Err(error) if error.is_about_size() => {
                 too_long = candidate.look.length;
@@ -110,17 +110,31 @@ pub fn take_group(
     for candidate in passed.into_iter().rev() {
         candidates.push_front(candidate);
     }
-    let added = match batch.commit() {
+    // Else a loss of power could bring back a torn one, under the key that the whole one has had.
+    let unsynced = read.iter().enumerate().find_map(|(at, (_, file))| {
+        let error = folder.sync(file).err()?;
+        Some((at, error))
+    });
+    let added = match unsynced {
+        None => batch.commit().map_err(Some),
+        Some((at, error)) => {
+            let (candidate, _) = read.remove(at);
+            let refused = Outcome::Refused(Refusal::Unreadable, error.to_string());
+            group.outcomes.push((candidate, refused));
+            Err(None)
+        }
+    };
+    let added = match added {
         Ok(added) => added,
         Err(error) => {
-            for candidate in read.into_iter().rev() {
+            for (candidate, _) in read.into_iter().rev() {
                 candidates.push_front(candidate);
             }
-            group.stopped = Some(error);
+            group.stopped = error.or(group.stopped);
             return group;
         }
     };
-    for (candidate, added) in read.into_iter().zip(added) {
+    for ((candidate, _), added) in read.into_iter().zip(added) {
         let is_new = added.is_new;
         let outcome = match folder.remove(&candidate.name, &candidate.look) {
             Ok(Removal::Removed) => Outcome::Taken { is_new },
@@ -132,6 +146,14 @@ pub fn take_group(
     group
 }
 
+/// What came of reading a file.
+enum Read {
+    /// It is in the batch.
+    Whole(File),
+    /// It is not going to be taken now.
+    Not(Outcome),
+}
+
 /// Reads a file into an entry of the batch; or says what became of it instead.
 fn read_one(
     folder: &Folder,
@@ -140,17 +162,19 @@ fn read_one(
     candidate: &Candidate,
     batch: &mut Batch,
     bell: &Bell,
-) -> Result<Option<Outcome>, SpoolError> {
-    let refused = |why, text: String| Ok(Some(Outcome::Refused(why, text)));
+) -> Result<Read, SpoolError> {
+    let refused = |why, text: String| Ok(Read::Not(Outcome::Refused(why, text)));
     let look = candidate.look;
     let (mut file, found) = match folder.open_file(&candidate.name) {
         Ok(opened) => opened,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(Outcome::Gone)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Read::Not(Outcome::Gone));
+        }
         Err(error) => return refused(Refusal::Unreadable, error.to_string()),
     };
     match found {
         Found::File(now) if now == look => {}
-        Found::File(_) => return Ok(Some(Outcome::Changed)),
+        Found::File(_) => return Ok(Read::Not(Outcome::Changed)),
         Found::Refused(why, _) => return refused(why, String::new()),
     }
     let max = spool.options().max_bytes;
@@ -169,7 +193,7 @@ fn read_one(
     loop {
         // A large file takes its time; it is where it was.
         if bell.is_rung() {
-            return Ok(Some(Outcome::Changed));
+            return Ok(Read::Not(Outcome::Changed));
         }
         match file.read(&mut piece) {
             Ok(0) => break,
@@ -185,14 +209,15 @@ fn read_one(
             Err(error) => return refused(Refusal::Unreadable, error.to_string()),
         }
         if writer.length() > look.length {
-            return Ok(Some(Outcome::Changed));
+            return Ok(Read::Not(Outcome::Changed));
         }
     }
     if writer.length() != look.length || !is_unchanged(folder, &file, &look) {
-        return Ok(Some(Outcome::Changed));
+        return Ok(Read::Not(Outcome::Changed));
     }
+    folder.start_writing(&file);
     batch.add(writer, naming)?;
-    Ok(None)
+    Ok(Read::Whole(file))
 }
 
 fn is_unchanged(folder: &Folder, file: &File, look: &Look) -> bool {
