@@ -40,6 +40,6 @@ pub use operator::StoredPin;
 pub use piv::Card;
 pub use program::{Finished, keystead, python, run};
 pub use softhsm::SoftHsm;
-pub use swtpm::{Interposer, ResourceManager, Startup, Swtpm};
+pub use swtpm::{CharacterDevice, Interposer, ResourceManager, Startup, Swtpm};
 pub use systemd::{Files, Systemd};
 pub use tls_server::TlsServer;

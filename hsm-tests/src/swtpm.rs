@@ -4,6 +4,7 @@
 //! who uses it at the same time gets in each other's way, as with `/dev/tpm0`. Where several are wanted at
 //! once there is [`ResourceManager`].
 
+mod character_device;
 mod commands;
 mod interposer;
 mod maker;
@@ -22,6 +23,7 @@ use keystead::backend::tpm::Access;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+pub use self::character_device::CharacterDevice;
 pub use self::commands::Mark;
 pub use self::interposer::Interposer;
 use self::port::Ports;

@@ -91,7 +91,7 @@ impl Drop for Interposer {
         self.shared.is_over.store(true, Ordering::SeqCst);
         for port in [self.ports.commands(), self.ports.control()] {
             // Who waits for somebody to come looks then.
-            let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+            let _ = connected(port);
         }
     }
 }
@@ -109,8 +109,7 @@ fn serve(
             if shared.is_over.load(Ordering::SeqCst) {
                 return;
             }
-            let (Ok(client), Ok(tpm)) = (client, TcpStream::connect((Ipv4Addr::LOCALHOST, theirs)))
-            else {
+            let (Ok(client), Ok(tpm)) = (client, connected(theirs)) else {
                 continue;
             };
             let shared = Arc::clone(&shared);
@@ -138,12 +137,17 @@ fn commands(shared: &Shared, mut client: TcpStream, mut tpm: TcpStream) -> io::R
 }
 
 /// A command or an answer: a tag (2 bytes), its length (4 bytes), a code (4 bytes), and what belongs to it.
-fn frame(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+pub fn frame(stream: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; 10];
     stream.read_exact(&mut bytes)?;
     bytes.resize(number(&bytes[2..6]) as usize, 0);
     stream.read_exact(&mut bytes[10..])?;
     Ok(bytes)
+}
+
+/// A connection to who listens at a port of this machine.
+pub fn connected(port: u16) -> io::Result<TcpStream> {
+    TcpStream::connect((Ipv4Addr::LOCALHOST, port))
 }
 
 fn number(bytes: &[u8]) -> u32 {

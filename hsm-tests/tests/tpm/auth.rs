@@ -4,7 +4,10 @@ use std::fs;
 use std::thread;
 
 use hsm_tests::Swtpm;
-use keystead::backend::tpm::{Access, Device as _, Operator};
+use keystead::backend::tpm::{
+    Access, Destination, Device as _, Done, GenerateKey, KeyAlgorithm, Local, Object, Operator,
+    Parent, Task,
+};
 use keystead::core::key::{Scheme, SignError};
 
 use crate::operator::Values;
@@ -135,6 +138,49 @@ fn a_key_without_a_value_needs_none() {
         sign_by(&tpm.access(), Values::typed(&[""])).unwrap();
         assert_eq!(tpm.lockout().failures, 0);
     }
+}
+
+/// The empty value of a key with a policy is tried in a session without salt. What a person types after that is not.
+#[test]
+fn what_is_typed_for_a_key_with_a_policy_goes_into_a_salted_session() {
+    let tpm = Swtpm::new();
+    tpm.make_storage_root();
+    let task = Task::Generate(GenerateKey {
+        to: Destination::File,
+        parent: Parent::StorageRoot,
+        algorithm: KeyAlgorithm::P256,
+        with_auth: true,
+        counts_towards_lockout: false,
+        policy_pcrs: vec![7],
+    });
+    let mut values = Values::none().and(Object::Key, "keypin");
+    let Ok(Done::Generated(key)) = Local::new(tpm.access()).perform(&task, &mut values) else {
+        panic!("the key is not made");
+    };
+    fs::write(tpm.folder().join("policy.tss2"), key.file.unwrap()).unwrap();
+    let mark = tpm.mark();
+    let person = Values::typed(&["other", "keypin"]);
+    let mut opened = crate::device(tpm.access())
+        .open(&file(&tpm, "policy.tss2"), Box::new(person))
+        .unwrap();
+    signs(&mut opened.signer, Scheme::EcdsaSha256);
+    let commands = tpm.commands_since(mark);
+    let mut tries = commands.split(|command| command == "Sign");
+    let sessions = |commands: &[String]| {
+        let started = commands
+            .iter()
+            .filter(|command| *command == "StartAuthSession");
+        started.count()
+    };
+    assert!(tries.next().is_some());
+    // One for both that are typed, and the TPM is told of a key that a salt was encrypted to.
+    assert_eq!(tries.map(sessions).sum::<usize>(), 1, "{commands:?}");
+    let salted_to = |kind| tpm.heard_since(mark, &[0, 0, 1, 0x76, kind]);
+    assert!(salted_to(0x80) || salted_to(0x81));
+    let ((), steady) = tpm.commands_of(|| signs(&mut opened.signer, Scheme::EcdsaSha256));
+    assert_eq!(steady, ["PolicyPCR", "PolicyAuthValue", "Sign"]);
+    drop(opened);
+    tpm.assert_nothing_left();
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hsm_tests::{Interposer, Startup, Swtpm};
-use keystead::backend::tpm::{Access, KeyPlace, OpenKey};
+use keystead::backend::tpm::{Access, OpenKey};
 use keystead::core::key::{Scheme, SignError};
 
 use crate::support::*;
@@ -124,13 +124,7 @@ fn file_request(tpm: &Swtpm) -> OpenKey {
     tpm.tool("encodeobject -Q -C 0x81000001 -u k.pub -r k.priv -o k.tss2");
     // It leaves a session.
     tpm.tool("flushcontext -l");
-    OpenKey {
-        key: KeyPlace::File {
-            name: "k.tss2".to_owned(),
-            contents: std::fs::read(tpm.folder().join("k.tss2")).unwrap(),
-        },
-        ..request()
-    }
+    file(tpm, "k.tss2")
 }
 
 #[test]

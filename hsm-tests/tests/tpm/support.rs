@@ -39,6 +39,17 @@ pub fn request() -> OpenKey {
     }
 }
 
+/// The key of a file in a TPM's folder.
+pub fn file(tpm: &Swtpm, name: &str) -> OpenKey {
+    OpenKey {
+        key: KeyPlace::File {
+            name: name.to_owned(),
+            contents: std::fs::read(tpm.folder().join(name)).unwrap(),
+        },
+        ..request()
+    }
+}
+
 /// What says that sessions are salted to the storage root key.
 #[track_caller]
 pub fn salt(tpm: &Swtpm) -> SaltKey {

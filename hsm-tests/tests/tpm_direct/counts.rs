@@ -1,7 +1,7 @@
 //! How many commands a key costs.
 
 use hsm_tests::Swtpm;
-use keystead::backend::tpm::{KeyPlace, OpenKey};
+use keystead::backend::tpm::OpenKey;
 use keystead::core::key::{Scheme, Signer as _};
 
 use crate::support::*;
@@ -67,13 +67,7 @@ fn in_a_file() {
     tpm.tool("encodeobject -Q -C 0x81000001 -u k.pub -r k.priv -o k.tss2");
     // It leaves a session.
     tpm.tool("flushcontext -l");
-    let request = OpenKey {
-        key: KeyPlace::File {
-            name: "k.tss2".to_owned(),
-            contents: std::fs::read(tpm.folder().join("k.tss2")).unwrap(),
-        },
-        ..request()
-    };
+    let request = file(&tpm, "k.tss2");
     let [cold, steady] = commands(&tpm, &request, None);
     assert_eq!(cold, ["ReadPublic", "Load", "Sign"]);
     assert_eq!(steady, ["Sign"]);

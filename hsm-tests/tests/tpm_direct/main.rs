@@ -10,6 +10,7 @@ mod files;
 mod hostile;
 #[path = "../tpm/ledger.rs"]
 mod ledger;
+mod lost;
 #[path = "../tpm/operator.rs"]
 mod operator;
 mod program;

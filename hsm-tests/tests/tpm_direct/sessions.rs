@@ -118,16 +118,45 @@ fn a_key_whose_area_was_exchanged_is_not_taken() {
     );
 }
 
+/// A TPM whose storage root key is on no curve; more arguments for `createprimary`.
+fn under_rsa(more: &str) -> Swtpm {
+    let tpm = Swtpm::new();
+    tpm.tool(&format!(
+        "createprimary -Q -C o -G rsa2048:aes128cfb -a \
+         fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt -c srk.ctx{more}",
+    ));
+    tpm.tool("evictcontrol -Q -C o -c srk.ctx 0x81000001");
+    tpm.tool("flushcontext -t");
+    tpm
+}
+
+/// A key in a file, under the storage root key.
+fn generated(tpm: &Swtpm, with_auth: bool, policy_pcrs: Vec<u8>, values: &mut Values) -> OpenKey {
+    let task = Task::Generate(GenerateKey {
+        to: Destination::File,
+        parent: Parent::StorageRoot,
+        algorithm: KeyAlgorithm::P256,
+        with_auth,
+        counts_towards_lockout: false,
+        policy_pcrs,
+    });
+    let made = Local::new(tpm.access()).perform(&task, values);
+    let Ok(Done::Generated(key)) = made else {
+        panic!("{made:?}");
+    };
+    OpenKey {
+        key: KeyPlace::File {
+            name: "made.tss2".into(),
+            contents: key.file.unwrap(),
+        },
+        ..request()
+    }
+}
+
 /// A salt key that libtss2 alone can encrypt to is left to it; nobody is asked for the auth value before.
 #[test]
 fn rsa_salt_keys_are_left_to_libtss2() {
-    let tpm = Swtpm::new();
-    tpm.tool(
-        "createprimary -Q -C o -G rsa2048:aes128cfb -a \
-         fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt -c srk.ctx",
-    );
-    tpm.tool("evictcontrol -Q -C o -c srk.ctx 0x81000001");
-    tpm.tool("flushcontext -t");
+    let tpm = under_rsa("");
     tpm.make_key("ecc256", "|noda|sign", AUTH, HANDLE);
     let error = open(&tpm.access(), &salted(&tpm), Some(AUTH)).err();
     assert!(
@@ -137,31 +166,39 @@ fn rsa_salt_keys_are_left_to_libtss2() {
     tpm.assert_nothing_left();
 
     // A key with a policy wants its salt only when its auth value is there: that is too late to find out.
-    let task = Task::Generate(GenerateKey {
-        to: Destination::File,
-        parent: Parent::StorageRoot,
-        algorithm: KeyAlgorithm::P256,
-        with_auth: true,
-        counts_towards_lockout: false,
-        policy_pcrs: vec![7],
-    });
-    let mut values = Values::none().and(Object::Key, AUTH);
-    let made = Local::new(tpm.access()).perform(&task, &mut values);
-    let Ok(Done::Generated(key)) = made else {
-        panic!("{made:?}");
-    };
-    let request = OpenKey {
-        key: KeyPlace::File {
-            name: "policy".into(),
-            contents: key.file.unwrap(),
-        },
-        ..request()
-    };
+    let request = generated(
+        &tpm,
+        true,
+        vec![7],
+        &mut Values::none().and(Object::Key, AUTH),
+    );
     let error = open(&tpm.access(), &request, Some(AUTH)).err();
     assert!(
         matches!(&error, Some(TpmError::Unsupported { what, .. }) if what.contains("libtss2")),
         "{error:?}"
     );
+    tpm.assert_nothing_left();
+}
+
+/// A key without an auth value needs no salt: it is used whatever its parent is.
+#[test]
+fn keys_without_an_auth_value_are_used_under_rsa_keys() {
+    let tpm = under_rsa("");
+    let request = generated(&tpm, false, Vec::new(), &mut Values::none());
+    let mut opened = open(&tpm.access(), &request, None).unwrap();
+    signs(&mut opened.signer, Scheme::EcdsaSha256);
+}
+
+/// Nobody is asked twice: libtss2 asks for the parent's auth value again.
+#[test]
+fn a_parents_auth_value_is_not_asked_for_what_is_left_to_libtss2() {
+    let tpm = under_rsa(" -p parentpin");
+    let parent = || Values::none().and(Object::Parent, "parentpin");
+    let request = generated(&tpm, true, Vec::new(), &mut parent().and(Object::Key, AUTH));
+    let operator = parent();
+    let opened = crate::device(tpm.access()).open(&request, Box::new(operator.clone()));
+    assert!(matches!(opened, Err(TpmError::Unsupported { .. })));
+    assert!(operator.asked().is_empty(), "{:?}", operator.asked());
     tpm.assert_nothing_left();
 }
 

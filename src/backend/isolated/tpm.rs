@@ -17,15 +17,11 @@ use crate::backend::BoxedSigner;
 use crate::backend::secret::{Secret, SecretError};
 use crate::backend::tpm::code::ResponseCode;
 use crate::backend::tpm::{
-    Access, AuthRequest, Device, Done, KeyPlace, OpenKey, OpenedKey, Operator, Task, TpmError,
-    Warning, command, sign_error,
+    Access, AuthRequest, Device, Done, KeyPlace, OpenKey, OpenedKey, Operator, PRIMARY_TIME, Task,
+    TpmError, Warning, command, sign_error,
 };
 use crate::core::key::SignError;
 use crate::core::text::Printable;
-
-/// How long a TPM may take for the primary key that a file's key is loaded under: an RSA key made anew
-/// from its hierarchy's seed.
-const PRIMARY: Duration = Duration::from_secs(120);
 
 /// TSS2_BASE_RC_MEMORY (TSS 2.0 Overview and Common Structures, section 3.2), in any layer of libtss2:
 /// the process has used up what it gets. A TPM's own codes are of layer 0.
@@ -141,7 +137,8 @@ impl Family for Tpm {
     fn time_to_open(request: &OpenKey) -> Duration {
         match request.key {
             KeyPlace::Handle(_) => Duration::ZERO,
-            KeyPlace::File { .. } => PRIMARY,
+            // For the primary key that it is loaded under.
+            KeyPlace::File { .. } => PRIMARY_TIME,
         }
     }
 

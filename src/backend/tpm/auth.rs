@@ -5,6 +5,7 @@ mod parent;
 use core::time::Duration;
 use std::borrow::ToOwned as _;
 use std::format;
+use std::path::PathBuf;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
@@ -75,6 +76,12 @@ impl Subject {
             name: self.name.clone(),
             problem,
         }
+    }
+
+    /// The value may have been counted as wrong; what remembers that, if it is a stored one.
+    fn unanswered(&self, error: &TpmError, file: Option<PathBuf>) -> TpmError {
+        let reason = error.to_string();
+        self.wrong(AuthProblem::Unanswered { reason, file })
     }
 
     /// What an error says of the value.
@@ -148,7 +155,13 @@ impl Care<'_> {
             None => match self.try_stored(&Secret::new(Vec::new()), attempt) {
                 Err(error) if was_refused(&error) => match self.ask(operator, true)? {
                     Some(value) if operator.is_person() => self.try_typed(value, operator, attempt),
-                    _ => Err(self.subject.wrong(AuthProblem::Needed)),
+                    _ => Err(self.subject.wrong(match error {
+                        TpmError::Auth {
+                            problem: AuthProblem::RefusedBefore(file),
+                            ..
+                        } => AuthProblem::NeededAfter(file),
+                        _ => AuthProblem::Needed,
+                    })),
                 },
                 result => result,
             },
@@ -196,6 +209,9 @@ impl Care<'_> {
                     self.forget_if_known(&value);
                     return Ok(done);
                 }
+                Err(error) if self.subject.counts && is_unjudged(&error) => {
+                    return Err(self.subject.unanswered(&error, None));
+                }
                 Err(error) => self.subject.judged(error),
             };
             if !was_refused(&error) || attempts == ATTEMPTS {
@@ -239,10 +255,13 @@ impl Care<'_> {
                 .forget(value)
                 .map(|()| done)
                 .map_err(|error| self.not_remembered(&error)),
+            Err(error) if is_unjudged(&error) => Err(self
+                .subject
+                .unanswered(&error, Some(lock.path().to_owned()))),
             Err(error) => {
                 let error = self.subject.judged(error);
                 if !was_refused(&error) {
-                    // What cannot be forgotten counts as refused, and the file says so.
+                    // The TPM has not looked at it. What cannot be forgotten counts as refused, and the file says so.
                     let _ = lock.forget(value);
                 }
                 Err(error)
@@ -316,6 +335,39 @@ fn was_refused(error: &TpmError) -> bool {
             ..
         }
     )
+}
+
+/// Commands that authorise nothing by an auth value that could be counted.
+const UNAUTHORISED: [&str; 11] = [
+    "TPM2_CreatePrimary",
+    "TPM2_FlushContext",
+    "TPM2_GetCapability",
+    "TPM2_GetTime",
+    "TPM2_PolicyAuthValue",
+    "TPM2_PolicyCommandCode",
+    "TPM2_PolicyGetDigest",
+    "TPM2_PolicyPCR",
+    "TPM2_PolicyRestart",
+    "TPM2_ReadPublic",
+    "TPM2_StartAuthSession",
+];
+
+/// Whether an auth value was sent, and the TPM has not said what it thinks of it: it may have counted it.
+fn is_unjudged(error: &TpmError) -> bool {
+    let call = match error {
+        TpmError::Unanswered { call, .. } => call,
+        // These are said before anything is sent.
+        TpmError::Call { error, .. }
+            if error.code.is_of_tpm()
+                || matches!(error.code, code::BAD_VALUE | code::BAD_SEQUENCE) =>
+        {
+            return false;
+        }
+        TpmError::Call { error, .. } => &error.call,
+        _ => return false,
+    };
+    // libtss2's own calls are none of the TPM's commands.
+    call.starts_with("TPM2_") && !UNAUTHORISED.contains(&&**call)
 }
 
 #[cfg(test)]

@@ -46,8 +46,7 @@ impl ResponseCode {
 
     /// Whether it is about a session.
     pub const fn is_of_session(self) -> bool {
-        let is_of_tpm = matches!(self.0 & LAYERS, 0 | RESOURCE_MANAGERS);
-        is_of_tpm
+        self.is_of_tpm()
             && (matches!(self.bare(), REFERENCE_S0..=REFERENCE_S6 | CONTEXT_GAP)
                 || self.0 & (FORMAT_ONE | PARAMETER | SESSION) == FORMAT_ONE | SESSION)
     }
@@ -55,6 +54,11 @@ impl ResponseCode {
     /// Whether the TPM was not reached.
     pub const fn is_of_connection(self) -> bool {
         self.0 & LAYERS == TCTI
+    }
+
+    /// Whether the TPM itself has said it, or a resource manager for it.
+    pub const fn is_of_tpm(self) -> bool {
+        matches!(self.0 & LAYERS, 0 | RESOURCE_MANAGERS)
     }
 
     /// Its name; empty if it has none here.

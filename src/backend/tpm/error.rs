@@ -39,6 +39,15 @@ pub enum TpmError {
         /// Why.
         reason: String,
     },
+    /// A command was sent, and is not answered: whether it was carried out nobody knows.
+    Unanswered {
+        /// Through what.
+        tcti: String,
+        /// The command, as the specification names it.
+        call: Cow<'static, str>,
+        /// Why there is no answer.
+        reason: String,
+    },
     /// A command failed.
     Call {
         /// What it was about: a key, a file, a handle.
@@ -103,6 +112,8 @@ pub enum TpmError {
 pub enum AuthProblem {
     /// None is configured, or it can be read only once.
     Needed,
+    /// The same, and the empty one was refused before, or its try was not answered. The file remembers it.
+    NeededAfter(PathBuf),
     /// Its source cannot be read.
     Source(String),
     /// The TPM refused it just now, and counts that (TPM_RC_AUTH_FAIL) or does not (TPM_RC_BAD_AUTH).
@@ -110,8 +121,16 @@ pub enum AuthProblem {
         /// Whether it counts towards lockout.
         counts: bool,
     },
-    /// This stored auth value was refused before. It is not tried again; the file remembers it.
+    /// This stored auth value was refused before, or its try was not answered. It is not tried again; the file
+    /// remembers it.
     RefusedBefore(PathBuf),
+    /// It was sent, and the TPM has not said what it thinks of it: it may have counted it as wrong.
+    Unanswered {
+        /// What happened.
+        reason: String,
+        /// What remembers it, so that it is not tried again, if it is a stored one.
+        file: Option<PathBuf>,
+    },
     /// The TPM is locked (TPM_RC_LOCKOUT).
     Locked,
     /// It is longer than the TPM takes.
@@ -137,6 +156,9 @@ impl TpmError {
                 "tcti=… of the key's URI or TPM2TOOLS_TCTI says how the TPM is reached; a user needs the group \
                  `tss` for /dev/tpmrm0"
                     .to_owned(),
+            ),
+            Self::Unanswered { .. } => Some(
+                "see whether `keystead tpm status` answers; --token-timeout allows more time".to_owned(),
             ),
             Self::NoKey { .. } => {
                 Some("`keystead tpm status` shows what is at which handle".to_owned())
@@ -175,7 +197,7 @@ impl TpmError {
 }
 
 impl AuthProblem {
-    fn remedy(&self, of: Object) -> Option<String> {
+    pub(super) fn remedy(&self, of: Object) -> Option<String> {
         let needed = match of {
             Object::Key => "auth-source=… of the key's URI, or --password-source, says where it is",
             Object::Parent => {
@@ -186,6 +208,18 @@ impl AuthProblem {
         };
         match self {
             Self::Needed => Some(needed.to_owned()),
+            Self::NeededAfter(file) => Some(format!(
+                "{needed}; if it is the empty one all the same, remove {}",
+                file.display()
+            )),
+            Self::Unanswered { file, .. } => Some(match file {
+                Some(file) => format!(
+                    "see what `keystead tpm status` says of failures; if it is the right one, remove {}, else put \
+                     the right one there",
+                    file.display()
+                ),
+                None => "see what `keystead tpm status` says of failures before it is typed again".to_owned(),
+            }),
             Self::Refused { .. } => Some(
                 "correct it where it is stored: one that was refused is not tried again".to_owned(),
             ),
@@ -219,6 +253,12 @@ impl fmt::Display for TpmError {
                     Printable(tcti)
                 )
             }
+            Self::Unanswered { tcti, call, reason } => write!(
+                f,
+                "the TPM at {} has not answered {}: {reason}",
+                Printable(tcti),
+                Printable(call)
+            ),
             Self::Call { what, error } => write!(f, "{}: {error}", Printable(what)),
             Self::NoKey { handle } => write!(f, "tpm:handle={handle:#010x}: there is no key"),
             Self::Exists { handle } => {
@@ -239,6 +279,11 @@ impl fmt::Display for AuthProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Needed => f.write_str("is needed"),
+            Self::NeededAfter(file) => write!(
+                f,
+                "is needed: the empty one was refused before, or its try was not answered ({} remembers it)",
+                file.display()
+            ),
             Self::Source(reason) => write!(f, "cannot be read: {reason}"),
             Self::Refused { counts: true } => f.write_str(
                 "was refused (TPM_RC_AUTH_FAIL), and that counts towards the TPM's lockout",
@@ -246,7 +291,19 @@ impl fmt::Display for AuthProblem {
             Self::Refused { counts: false } => f.write_str("was refused (TPM_RC_BAD_AUTH)"),
             Self::RefusedBefore(file) => write!(
                 f,
-                "was refused before, and is not tried again ({} remembers it)",
+                "was refused before, and is not tried again, or its try was not answered ({} remembers it)",
+                file.display()
+            ),
+            Self::Unanswered { reason, file: None } => write!(
+                f,
+                "was tried, and may have been counted as wrong: {reason}"
+            ),
+            Self::Unanswered {
+                reason,
+                file: Some(file),
+            } => write!(
+                f,
+                "was tried, and may have been counted as wrong; it is not tried again ({} remembers it): {reason}",
                 file.display()
             ),
             Self::Locked => f.write_str(
@@ -275,15 +332,21 @@ pub fn sign_error(error: &TpmError) -> SignError {
         TpmError::NoKey { .. } | TpmError::Key { .. } | TpmError::File { .. } => SignError::KeyGone,
         TpmError::Auth { problem, .. } => match problem {
             AuthProblem::Locked => SignError::PinLocked,
-            AuthProblem::Needed | AuthProblem::Source(_) | AuthProblem::Cancelled => {
-                SignError::PinNeeded
-            }
+            AuthProblem::Needed
+            | AuthProblem::NeededAfter(_)
+            | AuthProblem::Source(_)
+            | AuthProblem::Cancelled => SignError::PinNeeded,
             _ => SignError::PinRefused,
         },
         TpmError::Call { error, .. } => SignError::Device {
             call: command(&error.call),
             code: error.code.0,
             name: error.code.name(),
+        },
+        TpmError::Unanswered { call, .. } => SignError::Device {
+            call: command(call),
+            code: code::IO_ERROR.0,
+            name: code::IO_ERROR.name(),
         },
         TpmError::Unreachable { .. } => SignError::Device {
             call: "Tss2_TctiLdr_Initialize",

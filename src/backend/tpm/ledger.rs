@@ -44,6 +44,7 @@ pub struct Ledger {
     next: u64,
     since: Option<Instant>,
     has_asked: bool,
+    is_kept: bool,
 }
 
 /// Something that is being loaded.
@@ -63,6 +64,7 @@ impl Ledger {
             next: 0,
             since: None,
             has_asked: false,
+            is_kept: false,
         }
     }
 
@@ -103,6 +105,16 @@ impl Ledger {
     /// What the connection had there is not in the TPM any more.
     pub fn flushed(&mut self, handle: u32) {
         self.remove(|(_, place)| *place == Some(handle));
+    }
+
+    /// Something could not be flushed: what is written down at the end is left to the next of us.
+    pub fn keep(&mut self) {
+        self.is_kept = true;
+    }
+
+    /// Whether something could not be flushed.
+    pub fn is_kept(&self) -> bool {
+        self.is_kept
     }
 
     /// Whether it is time to ask the TPM for its epoch, once.
@@ -157,9 +169,10 @@ impl Ledger {
 }
 
 impl Drop for Ledger {
-    /// The connection has been closed, and what it had loaded has been flushed.
+    /// The connection has been closed, and what it had loaded has been flushed, or is kept.
     fn drop(&mut self) {
-        if let Some((_, path)) = &self.file {
+        let is_left = self.is_kept && !self.record.things.is_empty();
+        if !is_left && let Some((_, path)) = &self.file {
             let _ = fs::remove_file(path);
         }
     }
@@ -340,6 +353,27 @@ mod tests {
         assert!(!ledger.wants_epoch());
         drop(ledger);
         assert_eq!(files(&access), 0);
+    }
+
+    #[test]
+    fn what_could_not_be_flushed_is_left_to_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let access = access(folder.path());
+        for (flushed, files_left) in [(&[7][..], 1), (&[7, 8], 0)] {
+            let mut ledger = Ledger::new(&access);
+            for handle in [7, 8] {
+                let ticket = ledger.begin(What::Session);
+                ledger.loaded(ticket, handle, Some(handle));
+            }
+            ledger.keep();
+            flushed.iter().for_each(|handle| ledger.flushed(*handle));
+            drop(ledger);
+            let (left, _) = others(&access, None);
+            let things = left.iter().flat_map(|left| &left.record.things);
+            assert!(things.clone().all(|thing| thing.what == What::SessionAt(8)));
+            assert_eq!((left.len(), things.count()), (files_left, files_left));
+            left.into_iter().for_each(Left::remove);
+        }
     }
 
     #[test]

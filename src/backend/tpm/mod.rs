@@ -34,4 +34,5 @@ pub(super) use self::error::command;
 pub use self::error::{AuthProblem, CallError, TpmError, sign_error};
 #[cfg(feature = "tpm")]
 pub use self::local::Local;
+pub(super) use self::primary::TIME as PRIMARY_TIME;
 pub use self::uri::{KeyName, SaltKey, Uri, UriError};

@@ -1,9 +1,22 @@
 //! What hierarchies' primary keys are made by: the same template gives the same key each time, and any other
 //! template another key.
 
+use core::time::Duration;
+
 use super::key_file;
 use crate::core::tpm::attributes::{FIXED_PARENT, FIXED_TPM, NO_DA};
 use crate::core::tpm::{PublicArea, STORAGE_ROOT, StorageKey};
+
+/// How long a TPM may take, beside the usual time, for a primary key: an RSA key made anew from its hierarchy's seed.
+pub const TIME: Duration = Duration::from_secs(120);
+
+/// How long a command may take beside the usual time.
+pub fn time(call: &str) -> Duration {
+    match call {
+        "TPM2_CreatePrimary" => TIME,
+        _ => Duration::ZERO,
+    }
+}
 
 /// A template.
 #[derive(Debug, Clone, Copy)]

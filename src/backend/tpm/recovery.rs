@@ -32,7 +32,7 @@ impl Step {
     /// The first step that may help against an error.
     pub fn against(error: &TpmError) -> Option<Self> {
         match error {
-            TpmError::Unreachable { .. } => Some(Self::Connection),
+            TpmError::Unreachable { .. } | TpmError::Unanswered { .. } => Some(Self::Connection),
             TpmError::Call { error, .. } => against(error.code),
             _ => None,
         }

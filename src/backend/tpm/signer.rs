@@ -1,17 +1,19 @@
 //! Signs with a key in a TPM, and comes back when the TPM or the way to it failed.
 
+use core::time::Duration;
 use std::boxed::Box;
 use std::string::{String, ToString as _};
 use std::thread;
+use std::time::Instant;
 use std::vec::Vec;
 
 use super::auth::{self, Reached, Subject};
-use super::device::{Access, KeyPlace, Object, OpenKey, OpenedKey, Operator, Warning};
+use super::device::{Access, AuthRequest, KeyPlace, Object, OpenKey, OpenedKey, Operator, Warning};
 use super::error::{TpmError, sign_error};
 use super::recovery::{LADDER, Step};
 use super::scheme::{self, Allowed, Signature};
 use crate::backend::algorithm::{Digest, SignatureAlgorithm};
-use crate::backend::secret::Secret;
+use crate::backend::secret::{Secret, SecretError};
 use crate::backend::signature;
 use crate::core::key::{KeyKind, Scheme, SignError, Signer};
 
@@ -84,7 +86,7 @@ pub struct Job {
 pub struct TpmSigner<K> {
     access: Access,
     request: OpenKey,
-    operator: Box<dyn Operator>,
+    operator: Asked,
     about: About,
     /// Whether the TPM makes RSASSA-PSS signatures that nobody takes.
     has_long_salts: bool,
@@ -141,7 +143,10 @@ impl<K: TpmKey + Send + 'static> TpmSigner<K> {
             signer: Box::new(Self {
                 access: access.clone(),
                 request,
-                operator,
+                operator: Asked {
+                    operator,
+                    time: Duration::ZERO,
+                },
                 about,
                 has_long_salts: false,
                 is_empty: None,
@@ -154,7 +159,7 @@ impl<K: TpmKey + Send + 'static> TpmSigner<K> {
 impl<K: TpmKey> TpmSigner<K> {
     /// Opens the key again. It has to be the same one.
     fn open_again(&mut self) -> Result<Live<K>, TpmError> {
-        let live = Live::<K>::open(&self.access, &self.request, &mut *self.operator)?;
+        let live = Live::<K>::open(&self.access, &self.request, &mut self.operator)?;
         if live.key.about().name != self.about.name {
             return Err(TpmError::Key {
                 key: self.request.key.to_string(),
@@ -196,16 +201,12 @@ impl<K: TpmKey> TpmSigner<K> {
             false => Some(true),
         };
         // A person may mistype: one session is enough for all tries.
-        let authorised = auth::authorise(
-            &mut live.key,
-            &subject,
-            &mut *self.operator,
-            |key, value| {
+        let authorised =
+            auth::authorise(&mut live.key, &subject, &mut self.operator, |key, value| {
                 key.begin(value)?;
                 let signature = key.sign(what, job)?;
                 Ok((signature, value.expose().is_empty()))
-            },
-        );
+            });
         match authorised {
             Ok((signature, is_empty)) => {
                 live.is_authorised = true;
@@ -220,12 +221,18 @@ impl<K: TpmKey> TpmSigner<K> {
         }
     }
 
-    /// The same with the steps of recovery, where they help.
+    /// The same with the steps of recovery, where they help, and while there is time: in a TPM that hangs each of
+    /// them would take as long as an answer is waited for.
     fn persist(&mut self, job: &Job) -> Result<Signature, TpmError> {
+        let (began, asked) = (Instant::now(), self.operator.time);
         let mut result = self.attempt(job);
         let mut ladder = LADDER.into_iter();
         while let Err(error) = &result
             && let Some(first) = Step::against(error)
+            && began
+                .elapsed()
+                .saturating_sub(self.operator.time.saturating_sub(asked))
+                < self.access.timeout
             && let Some((step, pause)) = ladder.find(|(step, _)| *step >= first)
         {
             thread::sleep(pause);
@@ -255,6 +262,29 @@ impl<K: TpmKey> TpmSigner<K> {
             Step::Key | Step::Connection => self.live = None,
         }
         Ok(())
+    }
+}
+
+/// Who has the auth values, and how long it has taken to ask so far.
+struct Asked {
+    operator: Box<dyn Operator>,
+    time: Duration,
+}
+
+impl Operator for Asked {
+    fn auth(&mut self, request: &AuthRequest) -> Result<Option<Secret>, SecretError> {
+        let began = Instant::now();
+        let value = self.operator.auth(request);
+        self.time += began.elapsed();
+        value
+    }
+
+    fn is_person(&self) -> bool {
+        self.operator.is_person()
+    }
+
+    fn failed(&mut self, error: &TpmError) {
+        self.operator.failed(error);
     }
 }
 

@@ -126,14 +126,13 @@ impl<S: Read + Write, B: AsMut<[u8]>, R: Random> Tpm<S, B, R> {
         let name = area.name()?;
         let answer = self.authorised(&command, &[*parent_name], auth, true)?;
         let handle = answer.handle;
-        let (said, _) = sized(answer.parameters)?;
-        match said == &*name {
-            true => Ok((handle, name)),
-            false => {
-                self.flush_context(handle)?;
-                Err(Error::WrongName)
-            }
-        }
+        let wrong = match sized(answer.parameters) {
+            Ok((said, _)) if said == &*name => return Ok((handle, name)),
+            Ok(_) => Error::WrongName,
+            Err(error) => error,
+        };
+        self.flush_context(handle)?;
+        Err(wrong)
     }
 
     /// TPM2_Import: makes a key that was wrapped for the parent elsewhere, without an inner wrapper, into one that

@@ -20,6 +20,10 @@ const HEADER_LEN: usize = 10;
 const SIZE: Range<usize> = 2..6;
 /// Where the code is.
 const CODE: Range<usize> = 6..10;
+/// The longest answer that there is (TPM2_MAX_RESPONSE_SIZE of libtss2's).
+const MAX_LEN: usize = 4096;
+/// The longest auth value: a SHA-512 hash (TPM 2.0 Part 2, section 10.4.5).
+const MAX_AUTH_LEN: usize = 64;
 /// The length of a session's HMAC.
 const HMAC_LEN: usize = 32;
 
@@ -87,7 +91,7 @@ impl<S: Read + Write, B: AsMut<[u8]>, R: Random> Tpm<S, B, R> {
         command: &C,
         handles: usize,
     ) -> Result<Answer<'_>, Error> {
-        let auths = [password(&[])?; 2];
+        let auths = [password(0)?; 2];
         let sent = self.write(command, auths.get(..handles).ok_or(Error::Unfit)?)?;
         let frame = self.send(&sent)?;
         self.read(frame, false, true, |_, _| Ok(()))
@@ -103,8 +107,11 @@ impl<S: Read + Write, B: AsMut<[u8]>, R: Random> Tpm<S, B, R> {
     ) -> Result<Answer<'_>, Error> {
         let (session, value, encrypts) = match auth {
             Auth::Password(value) => {
-                let auths = [password(value)?];
-                let sent = self.write(command, &auths)?;
+                let sent = self.write(command, &[password(value.len())?])?;
+                // Nowhere else is a copy of it.
+                let (head, _) = self.buffer.as_mut().split_at_mut(sent.parameters);
+                let place = head.len() - value.len();
+                head[place..].copy_from_slice(value);
                 let frame = self.send(&sent)?;
                 return self.read(frame, gives_handle, true, |_, _| Ok(()));
             }
@@ -186,19 +193,40 @@ impl<S: Read + Write, B: AsMut<[u8]>, R: Random> Tpm<S, B, R> {
             return Err(Error::Malformed);
         };
         if code != 0 {
+            self.pass_over(rest)?;
             return match rest {
                 0 => Err(Error::Code(code)),
                 _ => Err(Error::Malformed),
             };
         }
-        let rest = buffer
-            .get_mut(HEADER_LEN..HEADER_LEN + rest)
-            .ok_or(Error::BufferTooSmall)?;
-        self.stream.read_exact(rest).map_err(ended)?;
+        let Some(place) = buffer
+            .get_mut(HEADER_LEN..)
+            .and_then(|buffer| buffer.get_mut(..rest))
+        else {
+            self.pass_over(rest)?;
+            return Err(Error::BufferTooSmall);
+        };
+        self.stream.read_exact(place).map_err(ended)?;
         Ok(len)
     }
 
-    /// Takes an answer apart; `verify` has the parameters and what the first session says.
+    /// Reads what is left of an answer that is of no use, so that it is not taken for the next. What is longer than
+    /// any answer is not waited for.
+    fn pass_over(&mut self, mut rest: usize) -> Result<(), Error> {
+        let buffer = self.buffer.as_mut();
+        rest = rest.min(MAX_LEN);
+        while rest > 0 {
+            let len = rest.min(buffer.len());
+            let place = buffer.get_mut(..len).filter(|place| !place.is_empty());
+            let place = place.ok_or(Error::BufferTooSmall)?;
+            self.stream.read_exact(place).map_err(ended)?;
+            rest -= len;
+        }
+        Ok(())
+    }
+
+    /// Takes an answer apart; `verify` has the parameters and what the first session says. If it is none, but names
+    /// what was loaded, that does not stay in the TPM.
     fn read(
         &mut self,
         len: usize,
@@ -207,48 +235,86 @@ impl<S: Read + Write, B: AsMut<[u8]>, R: Random> Tpm<S, B, R> {
         verify: impl FnOnce(&[u8], SessionAnswer<'_>) -> Result<(), Error>,
     ) -> Result<Answer<'_>, Error> {
         let frame = self.buffer.as_mut().get(..len).ok_or(Error::Malformed)?;
-        let tag = match has_sessions {
-            true => TpmSt::Sessions,
-            false => TpmSt::NoSessions,
-        };
-        let (head, mut rest) = frame.split_at_checked(HEADER_LEN).ok_or(Error::Malformed)?;
-        if head[..2] != tag.value().to_be_bytes() {
-            return Err(Error::Malformed);
+        let (handle, parts) = parts(frame, gives_handle, has_sessions, verify)?;
+        match parts {
+            Ok(parameters) => {
+                let frame = self.buffer.as_mut();
+                let parameters = frame.get(parameters).ok_or(Error::Malformed)?;
+                Ok(Answer { handle, parameters })
+            }
+            Err(error) => {
+                if is_loaded(handle) {
+                    // What went wrong first is what is said.
+                    let _ = self.flush_context(handle);
+                }
+                Err(error)
+            }
         }
-        let mut handle = 0;
-        if gives_handle {
-            let (bytes, tail) = rest.split_at_checked(4).ok_or(Error::Malformed)?;
-            (handle, rest) = (number(bytes)?, tail);
-        }
-        if !has_sessions {
-            return Ok(Answer {
-                handle,
-                parameters: rest,
-            });
-        }
-        let (len, rest) = rest.split_at_checked(4).ok_or(Error::Malformed)?;
-        let len = usize::try_from(number(len)?).map_err(|_| Error::Malformed)?;
-        let (parameters, sessions) = rest.split_at_checked(len).ok_or(Error::Malformed)?;
-        let (nonce, rest) = Tpm2b::<64>::cast_prefix(sessions)?;
-        let (&attributes, rest) = rest.split_first().ok_or(Error::Malformed)?;
-        let (hmac, _) = Tpm2b::<64>::cast_prefix(rest)?;
-        let answer = SessionAnswer {
-            nonce: nonce.data(),
-            attributes,
-            hmac: hmac.data(),
-        };
-        verify(parameters, answer)?;
-        Ok(Answer { handle, parameters })
     }
 }
 
-/// An auth value in clear (TPM 2.0 Part 1, section 19.4).
-fn password(value: &[u8]) -> Result<TpmsAuthCommand, Error> {
+/// The handle in an answer, 0 if there is none, and where the parameters are.
+fn parts(
+    frame: &[u8],
+    gives_handle: bool,
+    has_sessions: bool,
+    verify: impl FnOnce(&[u8], SessionAnswer<'_>) -> Result<(), Error>,
+) -> Result<(u32, Result<Range<usize>, Error>), Error> {
+    let tag = match has_sessions {
+        true => TpmSt::Sessions,
+        false => TpmSt::NoSessions,
+    };
+    let (head, mut rest) = frame.split_at_checked(HEADER_LEN).ok_or(Error::Malformed)?;
+    if head[..2] != tag.value().to_be_bytes() {
+        return Err(Error::Malformed);
+    }
+    let mut handle = 0;
+    if gives_handle {
+        let (bytes, tail) = rest.split_at_checked(4).ok_or(Error::Malformed)?;
+        (handle, rest) = (number(bytes)?, tail);
+    }
+    let from = frame.len() - rest.len();
+    let parameters = match has_sessions {
+        false => Ok(from..frame.len()),
+        true => in_sessions(rest, verify).map(|len| from + 4..from + 4 + len),
+    };
+    Ok((handle, parameters))
+}
+
+/// The length of the parameters that sessions follow.
+fn in_sessions(
+    rest: &[u8],
+    verify: impl FnOnce(&[u8], SessionAnswer<'_>) -> Result<(), Error>,
+) -> Result<usize, Error> {
+    let (len, rest) = rest.split_at_checked(4).ok_or(Error::Malformed)?;
+    let len = usize::try_from(number(len)?).map_err(|_| Error::Malformed)?;
+    let (parameters, sessions) = rest.split_at_checked(len).ok_or(Error::Malformed)?;
+    let (nonce, rest) = Tpm2b::<64>::cast_prefix(sessions)?;
+    let (&attributes, rest) = rest.split_first().ok_or(Error::Malformed)?;
+    let (hmac, _) = Tpm2b::<64>::cast_prefix(rest)?;
+    let answer = SessionAnswer {
+        nonce: nonce.data(),
+        attributes,
+        hmac: hmac.data(),
+    };
+    verify(parameters, answer)?;
+    Ok(len)
+}
+
+/// Whether a handle is of what commands load: an object, a session (TPM 2.0 Part 2, section 7.2).
+fn is_loaded(handle: u32) -> bool {
+    matches!(handle >> 24, 0x02 | 0x03 | 0x80)
+}
+
+/// The place of an auth value in clear that is so long (TPM 2.0 Part 1, section 19.4).
+fn password(len: usize) -> Result<TpmsAuthCommand, Error> {
+    let place = [0; MAX_AUTH_LEN];
+    let place = place.get(..len).ok_or(Error::Unfit)?;
     Ok(TpmsAuthCommand {
         session_handle: TpmHandle::new(TpmRh::Pw.value()),
         nonce: Tpm2bNonce::default(),
         session_attributes: TpmaSession::CONTINUE_SESSION,
-        hmac: Tpm2bAuth::try_from(value).map_err(|_| Error::Unfit)?,
+        hmac: Tpm2bAuth::try_from(place)?,
     })
 }
 

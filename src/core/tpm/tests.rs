@@ -148,6 +148,85 @@ fn what_is_refused_is_told_by_its_code() {
     );
 }
 
+/// What is left of an answer is not taken for the next one, however small the buffer is.
+#[test]
+fn what_is_too_long_is_passed_over() {
+    let refusal = [&frame(0x8001, &[7; 2000])[..6], &[0, 0, 1, 1], &[7; 2000]].concat();
+    for (answer, error) in [
+        (frame(0x8001, &[7; 2000]), Error::BufferTooSmall),
+        (refusal, Error::Malformed),
+    ] {
+        // As a serial line has them: what is not read stays.
+        let next = [0x80, 1, 0, 0, 0, 10, 0, 0, 1, 0x8b];
+        let mut tpm = tpm(&[&[&answer[..], &next].concat()]);
+        assert_eq!(tpm.read_public(1).err(), Some(error));
+        assert_eq!(tpm.stream().current, next);
+    }
+}
+
+/// What was loaded does not stay in the TPM if the answer is none.
+#[test]
+fn what_a_damaged_answer_names_is_flushed() {
+    let area = PublicArea::storage(StorageKey::P256, STORAGE_ROOT, false);
+    let flushed = |sent: &[u8], handle: u32| {
+        let command = [
+            &[0x80, 1, 0, 0, 0, 14, 0, 0, 1, 0x65],
+            &handle.to_be_bytes()[..],
+        ]
+        .concat();
+        sent.ends_with(&command)
+    };
+    // Parameters that are longer than the answer; a name that is; one without sessions behind it.
+    for (handle, rest) in [
+        (0x8000_0001_u32, &[0, 0, 0, 9][..]),
+        (0x8000_0001, &[0, 0, 0, 2, 0, 9, 0, 0, 1, 0, 0]),
+        (0x8000_0001, &[0, 0, 0, 2, 0, 0]),
+        (0x8100_0001, &[0, 0, 0, 9]),
+    ] {
+        let answer = frame(0x8002, &[&handle.to_be_bytes()[..], rest].concat());
+        let mut tpm = tpm(&[&answer, &frame(0x8001, &[])]);
+        let loaded = tpm.load(1, &name(), Auth::Password(b"x"), &[1; 64], &area);
+        assert_eq!(loaded.err(), Some(Error::Malformed));
+        let is_transient = handle >> 24 == 0x80;
+        assert_eq!(flushed(&tpm.stream().sent, handle), is_transient);
+    }
+    // Whose HMAC is wrong.
+    let mut session = session();
+    let auth = Auth::Session {
+        session: &mut session,
+        value: b"value",
+        encrypts: false,
+    };
+    let body = [
+        &[0x80, 0, 0, 1, 0, 0, 0, 0, 0, 32][..],
+        &[7; 32],
+        &[1, 0, 32],
+        &[8; 32],
+    ]
+    .concat();
+    let mut tpm = tpm(&[&frame(0x8002, &body), &frame(0x8001, &[])]);
+    let loaded = tpm.load(1, &name(), auth, &[1; 64], &area);
+    assert_eq!(loaded.err(), Some(Error::WrongHmac));
+    assert!(flushed(&tpm.stream().sent, 0x8000_0001));
+}
+
+#[test]
+fn an_auth_value_in_clear_is_where_it_belongs_and_not_for_long() {
+    let mut tpm = tpm(&[]);
+    let area = PublicArea::storage(StorageKey::P256, STORAGE_ROOT, false);
+    let result = tpm.create_primary(1, Auth::Password(b"the-auth-value"), &area);
+    assert_eq!(result.err(), Some(Error::Closed));
+    // TPM_RS_PW, no nonce, continueSession, the value.
+    let place = [
+        &[0, 0, 0, 23, 0x40, 0, 0, 9, 0, 0, 1, 0, 14],
+        &b"the-auth-value"[..],
+    ]
+    .concat();
+    assert_eq!(tpm.stream().sent[14..14 + place.len()], place);
+    let long = Auth::Password(&[1; 65]);
+    assert_eq!(tpm.create_primary(1, long, &area).err(), Some(Error::Unfit));
+}
+
 #[test]
 fn the_name_of_the_template_h_2_is_the_tcgs() {
     // As tpm2_readpublic shows the area without the key: the type, SHA-256, the attributes, no policy, AES-128 in CFB

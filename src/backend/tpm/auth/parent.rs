@@ -4,7 +4,7 @@
 use std::string::{String, ToString as _};
 use std::vec::Vec;
 
-use super::{Reached, Subject, authorise, remember_refused};
+use super::{Reached, Subject, authorise, is_unjudged, remember_refused};
 use crate::backend::secret::{Secret, SecretError};
 use crate::backend::tpm::code;
 use crate::backend::tpm::device::{AuthRequest, Object, Operator};
@@ -52,7 +52,7 @@ impl ParentAuth {
         })?;
         let mut subject = Subject::key(Object::Parent, &self.called, name, false);
         let mut taken = None;
-        let mut costs = false;
+        let (mut costs, mut is_open) = (false, false);
         let mut attempt = |connection: &mut C, value: &Secret| {
             let done = attempt(connection, value);
             match &done {
@@ -62,6 +62,7 @@ impl ParentAuth {
                 }
                 Err(_) => {}
             }
+            is_open = done.as_ref().is_err_and(is_unjudged) && value.expose().is_empty();
             done
         };
         let done = match stored {
@@ -73,7 +74,10 @@ impl ParentAuth {
             }
             None => {
                 subject.empty = Some(true);
-                authorise(connection, &subject, operator, &mut attempt)
+                let done = authorise(connection, &subject, operator, &mut attempt);
+                // Through libtss2 it takes a command to know, which is not answered either.
+                costs |= is_open && counts(connection).unwrap_or_default();
+                done
             }
         };
         if costs {
@@ -81,7 +85,10 @@ impl ParentAuth {
             remember_refused(connection.access(), &subject, &Secret::new(Vec::new()));
         }
         self.taken = taken;
-        done
+        match done {
+            Err(error) if costs && is_open => Err(subject.unanswered(&error, None)),
+            done => done,
+        }
     }
 }
 

@@ -46,6 +46,8 @@ struct Tpm {
     folder: Option<tempfile::TempDir>,
     right: &'static str,
     says: Cell<u32>,
+    /// What becomes of the commands, if they are not answered.
+    lost: RefCell<Option<TpmError>>,
     given: RefCell<Vec<String>>,
 }
 
@@ -55,6 +57,7 @@ impl Tpm {
             folder: Some(tempfile::tempdir().unwrap()),
             right,
             says: Cell::new(says),
+            lost: RefCell::default(),
             given: RefCell::default(),
         }
     }
@@ -82,6 +85,9 @@ impl Tpm {
         let done = care.authorise(operator, &mut |value| {
             let value = String::from_utf8(value.expose().to_vec()).unwrap();
             self.given.borrow_mut().push(value.clone());
+            if let Some(error) = &*self.lost.borrow() {
+                return Err(error.clone());
+            }
             match value == self.right {
                 true => Ok(1),
                 false => Err(TpmError::Call {
@@ -95,8 +101,7 @@ impl Tpm {
         });
         done.map_err(|error| match error {
             TpmError::Auth { problem, .. } => problem,
-            TpmError::Call { error, .. } => AuthProblem::Source(error.to_string()),
-            other => panic!("{other}"),
+            other => AuthProblem::Source(other.to_string()),
         })
     }
 
@@ -132,10 +137,10 @@ fn without_a_value_the_empty_one_is_tried() {
     let tpm = Tpm::new("", COUNTED);
     assert_eq!(tpm.try_with(&mut stored(None)), Ok(1));
     let tpm = Tpm::new("right", COUNTED);
-    for _ in 0..2 {
-        let result = tpm.try_with(&mut stored(None));
-        assert_eq!(result, Err(AuthProblem::Needed));
-    }
+    let result = tpm.try_with(&mut stored(None));
+    assert_eq!(result, Err(AuthProblem::Needed));
+    let result = tpm.try_with(&mut stored(None));
+    assert!(matches!(result, Err(AuthProblem::NeededAfter(file)) if file.exists()));
     assert_eq!(tpm.tries(), 1);
     // What costs nothing is tried again: the value may have been removed.
     let tpm = Tpm::new("right", UNCOUNTED);
@@ -209,6 +214,96 @@ fn what_the_tpm_did_not_judge_is_not_remembered() {
     let result = tpm.try_as(&subject, &mut stored(Some("wrong")));
     assert_eq!(result, Err(AuthProblem::Refused { counts: true }));
     assert_eq!(tpm.tries(), 3);
+}
+
+fn unanswered(call: &'static str) -> TpmError {
+    TpmError::Unanswered {
+        tcti: "swtpm".to_owned(),
+        call: call.into(),
+        reason: "it does not answer in time".to_owned(),
+    }
+}
+
+fn failed(call: &'static str, code: ResponseCode) -> TpmError {
+    TpmError::Call {
+        what: String::new(),
+        error: CallError {
+            call: call.into(),
+            code,
+        },
+    }
+}
+
+/// A try that may have been counted is none to repeat, whatever became of the answer.
+#[test]
+fn what_the_tpm_may_have_counted_is_not_tried_again() {
+    for lost in [
+        unanswered("TPM2_Sign"),
+        unanswered("TPM2_Load"),
+        failed("TPM2_Sign", code::IO_ERROR),
+        failed("TPM2_Sign", code::MALFORMED_RESPONSE),
+        failed("TPM2_Sign", code::RSP_AUTH_FAILED),
+    ] {
+        for value in [Some("right"), None] {
+            let tpm = Tpm::new(value.unwrap_or_default(), COUNTED);
+            tpm.lost.replace(Some(lost.clone()));
+            let file = match tpm.try_with(&mut stored(value)) {
+                Err(AuthProblem::Unanswered {
+                    file: Some(file), ..
+                }) => file,
+                other => panic!("{lost}: {other:?}"),
+            };
+            // Nor when the TPM answers again: it may be a wrong one.
+            tpm.lost.take();
+            let again = tpm.try_with(&mut stored(value)).unwrap_err();
+            let says = match value {
+                Some(_) => AuthProblem::RefusedBefore(file.clone()),
+                None => AuthProblem::NeededAfter(file.clone()),
+            };
+            assert_eq!(again, says);
+            assert!(again.remedy(Object::Key).unwrap().contains("remove "));
+            assert_eq!(tpm.tries(), 1);
+            std::fs::remove_file(file).unwrap();
+            assert_eq!(tpm.try_with(&mut stored(value)), Ok(1));
+        }
+        // Who types decides for himself.
+        let tpm = Tpm::new("right", COUNTED);
+        tpm.lost.replace(Some(lost));
+        let result = tpm.try_with(&mut person(&["right", "right"]));
+        assert!(
+            matches!(result, Err(AuthProblem::Unanswered { file: None, .. })),
+            "{result:?}"
+        );
+        tpm.lost.take();
+        assert_eq!(tpm.try_with(&mut person(&["right"])), Ok(1));
+        assert_eq!(tpm.tries(), 2);
+    }
+}
+
+/// Before the command that needs the value was sent, or where wrong ones cost nothing, nothing is lost.
+#[test]
+fn what_the_tpm_cannot_have_counted_is_tried_again() {
+    let unreachable = TpmError::Unreachable {
+        tcti: "swtpm".to_owned(),
+        reason: "connection refused".to_owned(),
+    };
+    for (lost, says) in [
+        (unreachable, COUNTED),
+        (unanswered("TPM2_StartAuthSession"), COUNTED),
+        (unanswered("TPM2_PolicyPCR"), COUNTED),
+        (failed("TPM2_StartAuthSession", code::IO_ERROR), COUNTED),
+        (failed("Esys_TR_SetAuth", code::IO_ERROR), COUNTED),
+        (failed("TPM2_Sign", code::BAD_VALUE), COUNTED),
+        (failed("TPM2_Sign", ResponseCode(0xb_0922)), COUNTED),
+        (unanswered("TPM2_Sign"), UNCOUNTED),
+    ] {
+        let tpm = Tpm::new("right", says);
+        tpm.lost.replace(Some(lost.clone()));
+        let result = tpm.try_with(&mut stored(Some("right")));
+        assert_eq!(result, Err(AuthProblem::Source(lost.to_string())));
+        tpm.lost.take();
+        assert_eq!(tpm.try_with(&mut stored(Some("right"))), Ok(1), "{lost}");
+    }
 }
 
 #[test]

@@ -11,13 +11,14 @@ use std::vec::Vec;
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 
-use super::stream::{MAX_LEN, Stream, Way};
+use super::stream::{Failure, MAX_LEN, Stream, Way};
 use crate::backend::tpm::auth::Reached;
 use crate::backend::tpm::code::{self, ResponseCode};
 use crate::backend::tpm::device::Access;
 use crate::backend::tpm::error::{CallError, TpmError};
 use crate::backend::tpm::ledger::{Epoch, Ledger, What};
 use crate::backend::tpm::leftovers::{self, Clock, Tidied};
+use crate::backend::tpm::primary;
 use crate::core::tpm::{Error, MAX_PUBLIC_LEN, NoRandomness, PublicArea, Random, Tpm};
 
 /// How long to wait before a command is sent once more that the TPM put off.
@@ -91,7 +92,7 @@ impl Connection {
     /// TPM put it off, or was full of what we left there.
     ///
     /// # Errors
-    /// [`TpmError::Call`]; [`TpmError::Unreachable`].
+    /// [`TpmError::Call`]; [`TpmError::Unreachable`]; [`TpmError::Unanswered`].
     pub fn run<T>(
         &mut self,
         what: impl fmt::Display,
@@ -101,6 +102,8 @@ impl Connection {
         let mut pauses = PAUSES.into_iter();
         let mut may_make_room = true;
         loop {
+            let timeout = self.access.timeout + primary::time(call);
+            self.chip.stream().set_timeout(timeout);
             let error = match command(&mut self.chip) {
                 Ok(done) => {
                     self.ask_for_epoch();
@@ -161,11 +164,14 @@ impl Connection {
     pub fn flush(&mut self, handle: u32) -> Result<(), TpmError> {
         // Whatever becomes of it, it is not tried again at the end.
         self.loaded.retain(|loaded| *loaded != handle);
-        self.remove(handle)?;
+        let removed = self.remove(handle);
         if let Some(ledger) = &mut self.ledger {
-            ledger.flushed(handle);
+            match &removed {
+                Ok(_) => ledger.flushed(handle),
+                Err(_) => ledger.keep(),
+            }
         }
-        Ok(())
+        removed.map(|_| ())
     }
 
     /// Does something with what was loaded, and removes it then, whatever came of it.
@@ -212,11 +218,19 @@ impl Connection {
             Error::Malformed | Error::WrongName | Error::BufferTooSmall => code::MALFORMED_RESPONSE,
             Error::WrongHmac => code::RSP_AUTH_FAILED,
             Error::Unfit | Error::UnfitSaltKey => code::BAD_VALUE,
+            Error::Closed => return self.unanswered(call, &error),
             _ => {
-                let failure = self.chip.stream().failure();
-                return TpmError::Unreachable {
-                    tcti: self.access.tcti.clone(),
-                    reason: failure.map_or_else(|| error.to_string(), |error| error.to_string()),
+                let tcti = self.access.tcti.clone();
+                return match self.chip.stream().failure() {
+                    Some(failure) if failure.was_sent => self.unanswered(call, &failure.error),
+                    Some(Failure { error, .. }) => TpmError::Unreachable {
+                        tcti,
+                        reason: error.to_string(),
+                    },
+                    None => TpmError::Unreachable {
+                        tcti,
+                        reason: error.to_string(),
+                    },
                 };
             }
         };
@@ -230,21 +244,43 @@ impl Connection {
     }
 }
 
+impl Connection {
+    fn unanswered(&self, call: &'static str, reason: &impl fmt::Display) -> TpmError {
+        TpmError::Unanswered {
+            tcti: self.access.tcti.clone(),
+            call: Cow::Borrowed(call),
+            reason: reason.to_string(),
+        }
+    }
+}
+
 impl Drop for Connection {
-    /// What is still loaded is flushed; then that need not be known any more.
+    /// What is still loaded is flushed; then that need not be known any more. What the TPM did not say that it is
+    /// gone is left to the next of us.
     fn drop(&mut self) {
         // With the device, a resource manager's things go.
-        if self.access.has_resource_manager() {
+        let Some(ledger) = &mut self.ledger else {
             return;
-        }
-        for handle in core::mem::take(&mut self.loaded) {
-            if self.chip.flush_context(handle).is_err() {
-                // The TPM is gone, or was reset; each try of the others could take as long as a time-out.
-                let is_there = self.chip.stream().failure().is_none();
-                if !is_there {
-                    return;
+        };
+        let mut gone = Vec::new();
+        let mut left = core::mem::take(&mut self.loaded).into_iter();
+        for handle in left.by_ref() {
+            match self.chip.flush_context(handle) {
+                Ok(()) => gone.push(handle),
+                Err(Error::Code(code)) if ResponseCode(code).bare() == code::HANDLE => {
+                    gone.push(handle);
+                }
+                Err(_) => {
+                    ledger.keep();
+                    // Each try of the others could take as long as a time-out.
+                    if self.chip.stream().failure().is_some() {
+                        break;
+                    }
                 }
             }
+        }
+        if ledger.is_kept() {
+            gone.into_iter().for_each(|handle| ledger.flushed(handle));
         }
     }
 }

@@ -33,6 +33,8 @@ pub struct LoadedKey {
     pub session: Option<Session>,
     /// Whether it has an auth value, and a key that sessions are salted to, as far as that is known.
     pub wants_salted_session: bool,
+    /// Whether sessions with it may have to be salted.
+    pub wants_salt: bool,
 }
 
 impl LoadedKey {
@@ -51,15 +53,15 @@ impl LoadedKey {
                 ..Self::at(connection, *handle, &request.key)?
             },
             KeyPlace::File { name, contents } => {
-                // What is said beside the file goes before what is in it.
-                let may_be_salt = request.salt.is_none();
-                let loaded = load::load(connection, name, contents, may_be_salt, operator)?;
+                let beside = request.salt.as_ref();
+                let loaded = load::load(connection, name, contents, beside, operator)?;
                 let mut key = Self::new(name, loaded.handle, loaded.area, loaded.name)?;
                 key.about.wants_auth =
                     loaded.policy.is_empty() || policy::wants_auth(&loaded.policy);
                 Self {
                     wants_salted_session: loaded.wants_session
                         && (request.salt.is_some() || loaded.salt.is_some()),
+                    wants_salt: loaded.wants_salt,
                     salt: loaded.salt,
                     policy: loaded.policy,
                     session: loaded.session,
@@ -108,6 +110,7 @@ impl LoadedKey {
             policy: std::vec::Vec::new(),
             session: None,
             wants_salted_session: false,
+            wants_salt: true,
         })
     }
 

@@ -7,17 +7,15 @@ use std::vec::Vec;
 use super::connection::{Connection, bytes};
 use super::hierarchy::Hierarchy;
 use super::parent::Parent;
-use super::{policy, public, session};
+use super::{policy, public, salt, session};
 use crate::backend::tpm::auth::Reached as _;
 use crate::backend::tpm::device::Operator;
 use crate::backend::tpm::error::TpmError;
 use crate::backend::tpm::key_file::{KeyFile, Kind, ParentKey, PolicyStep};
 use crate::backend::tpm::ledger::What;
 use crate::backend::tpm::uri::SaltKey;
-use crate::backend::tpm::{loading, primary};
-use crate::core::tpm::{
-    Auth, Hash, Name, P256, PublicArea, PublicKey, SaltTo, Session, SessionKind, attributes,
-};
+use crate::backend::tpm::{loading, policy::wants_auth as policy_wants_auth, primary};
+use crate::core::tpm::{Auth, Name, PublicArea, SaltTo, Session, SessionKind, attributes};
 
 /// A key from a file, in the TPM.
 pub struct LoadedFile {
@@ -33,12 +31,14 @@ pub struct LoadedFile {
     pub salt: Option<SaltKey>,
     /// Whether the key is used by an auth value in sessions, as far as the file says.
     pub wants_session: bool,
+    /// Whether sessions with it may have to be salted.
+    pub wants_salt: bool,
     /// Such a session, salted to the parent while that was in the TPM.
     pub session: Option<Session>,
 }
 
 /// Loads the key of a file, which is called so. Its parent is not left in the TPM. A session for the key is
-/// salted to the parent if it `may_be_salt`.
+/// salted to the parent, unless there is a salt key `beside` the file, which goes before what is in it.
 ///
 /// # Errors
 /// [`TpmError::File`] or [`TpmError::Key`], which name it; [`TpmError`].
@@ -46,7 +46,7 @@ pub fn load(
     connection: &mut Connection,
     called: &str,
     contents: &[u8],
-    may_be_salt: bool,
+    beside: Option<&SaltKey>,
     operator: &mut dyn Operator,
 ) -> Result<LoadedFile, TpmError> {
     let file = KeyFile::read(contents).map_err(|error| error.of(called))?;
@@ -68,6 +68,15 @@ pub fn load(
         policy::check(connection, called, &area, &policy)?;
     }
     let wants_session = !file.empty_auth && policy.is_empty() && !connection.access().plain_auth;
+    let salt = file.salt();
+    // Whether libtss2 has to encrypt the salt is found out before anybody is asked for the parent's auth value.
+    // Who writes the parent's name into a file, says rightly whether the key has an auth value: not all do.
+    let may_have_auth = policy.is_empty() || policy_wants_auth(&policy);
+    let wants_salt =
+        !connection.access().plain_auth && may_have_auth && (beside.is_some() || !file.empty_auth);
+    if wants_salt && let Some(beside) = beside {
+        salt::check(connection, beside)?;
+    }
     let loaded = Parent::with(
         connection,
         file.parent,
@@ -75,6 +84,10 @@ pub fn load(
         operator,
         |connection, parent, operator| {
             loading::check_name(&file, &parent.name, called)?;
+            let salt = salt.as_ref().filter(|_| beside.is_none());
+            if wants_salt && let Some(salt) = salt {
+                salt::fits(salt, &parent.area)?;
+            }
             let private = match &file.kind {
                 Kind::Loadable => file.private.clone(),
                 Kind::Importable { secret } => {
@@ -84,8 +97,8 @@ pub fn load(
             };
             let (handle, name) = load_under(connection, parent, operator, &private, &area)?;
             // What it is has the name that was recorded.
-            let session = match wants_session && may_be_salt && file.parent_name.is_some() {
-                true if is_salt(&parent.area) => {
+            let session = match salt {
+                Some(_) if wants_session => {
                     let to = SaltTo {
                         handle: parent.handle,
                         area: &parent.area,
@@ -116,19 +129,15 @@ pub fn load(
         area,
         name,
         policy,
-        salt: file.salt(),
+        salt,
         wants_session,
+        wants_salt,
         session,
     })
 }
 
 /// The longest TPM2B_PRIVATE that the protocol's crate takes: that of RSA with 4096 bits is shorter.
 const MAX_PRIVATE_LEN: usize = 1408;
-
-fn is_salt(area: &PublicArea) -> bool {
-    matches!(area.key(), PublicKey::Ec { curve: P256, .. })
-        && area.name_hash() == Some(Hash::Sha256)
-}
 
 fn load_under(
     connection: &mut Connection,

@@ -2,6 +2,7 @@
 //! what else there is to be done with a TPM is left to libtss2.
 
 mod connection;
+mod device_file;
 mod hierarchy;
 mod key;
 mod load;
@@ -12,6 +13,7 @@ mod public;
 mod salt;
 mod session;
 mod signing;
+mod socket;
 mod stream;
 
 use std::boxed::Box;

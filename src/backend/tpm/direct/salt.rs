@@ -13,6 +13,19 @@ use crate::backend::tpm::uri::SaltKey;
 use crate::backend::tpm::{key_file, primary};
 use crate::core::tpm::{Auth, Hash, P256, PublicArea, PublicKey, SaltTo};
 
+/// Whether the salt can be encrypted to the key here, as far as that is known without making it anew.
+///
+/// # Errors
+/// [`TpmError::Unsupported`], if libtss2 has to do that; [`TpmError`].
+pub fn check(connection: &mut Connection, salt: &SaltKey) -> Result<(), TpmError> {
+    if salt.handle != key_file::Hierarchy::Owner.handle()
+        && let Some(area) = read(connection, salt)?
+    {
+        fits(salt, &area)?;
+    }
+    Ok(())
+}
+
 /// Does `work` with the key. That which had to be made anew is removed from the TPM then.
 ///
 /// # Errors
@@ -87,7 +100,11 @@ fn read(connection: &mut Connection, salt: &SaltKey) -> Result<Option<PublicArea
     }
 }
 
-fn fits(salt: &SaltKey, area: &PublicArea) -> Result<(), TpmError> {
+/// Whether a salt can be encrypted to a key here.
+///
+/// # Errors
+/// [`TpmError::Unsupported`].
+pub fn fits(salt: &SaltKey, area: &PublicArea) -> Result<(), TpmError> {
     let is_p256 = matches!(area.key(), PublicKey::Ec { curve: P256, .. });
     match is_p256 && area.name_hash() == Some(Hash::Sha256) {
         true => Ok(()),

@@ -117,6 +117,20 @@ impl Authorisation {
         Ok(Self::Session(session, value))
     }
 
+    /// Whether it is none for this value: what is kept from listeners takes a session that a salt is known for.
+    pub fn is_too_open(&self, connection: &Connection, key: &LoadedKey, value: &Secret) -> bool {
+        match self {
+            Self::Password(_) => true,
+            Self::Policy { is_salted, .. } => {
+                !is_salted
+                    && key.salt.is_some()
+                    && !value.expose().is_empty()
+                    && !connection.access().plain_auth
+            }
+            Self::Session(..) => false,
+        }
+    }
+
     /// The same with another value, which is tried in its place.
     #[must_use]
     pub fn with(self, new: &Secret) -> Self {
@@ -169,7 +183,10 @@ impl Authorisation {
                         command(chip, auth)
                     })
                 });
-                result.inspect_err(|_| {
+                result.inspect_err(|error| {
+                    if !matches!(error, TpmError::Call { .. }) {
+                        return;
+                    }
                     // What was carried out of the policy would stay.
                     let _ = connection.run(what, "TPM2_PolicyRestart", |chip| {
                         chip.policy_restart(session)

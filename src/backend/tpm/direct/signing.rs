@@ -37,10 +37,10 @@ impl TpmKey for DirectKey {
     ) -> Result<Self, TpmError> {
         let mut connection = Connection::open(access)?;
         let mut key = LoadedKey::open(&mut connection, request, operator)?;
-        // A policy's session is salted when the key's auth value is there. Whether it can be is found out before anybody
-        // is asked for that.
+        // A policy's session is salted when the key's auth value is there. Whether it can be is found out before
+        // anybody is asked for that.
         if let Some(salt) = &key.salt
-            && key.about.wants_auth
+            && key.wants_salt
             && key.session.is_none()
             && !(key.wants_salted_session || access.plain_auth)
         {
@@ -67,10 +67,15 @@ impl TpmKey for DirectKey {
 
     fn begin(&mut self, value: &Secret) -> Result<(), TpmError> {
         let authorisation = match self.authorisation.take() {
-            Some(Authorisation::Password(_)) | None => {
+            Some(session) if !session.is_too_open(&self.connection, &self.key, value) => {
+                session.with(value)
+            }
+            other => {
+                if let Some(other) = other {
+                    other.end(&mut self.connection);
+                }
                 Authorisation::begin(&mut self.connection, &self.key, value, &mut self.early)?
             }
-            Some(session) => session.with(value),
         };
         self.authorisation = Some(authorisation);
         Ok(())

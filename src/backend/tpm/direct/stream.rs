@@ -3,27 +3,20 @@
 use core::fmt;
 use core::time::Duration;
 use std::borrow::ToOwned as _;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::net::{TcpStream, ToSocketAddrs as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::path::PathBuf;
-use std::string::{String, ToString as _};
+use std::string::String;
 use std::time::Instant;
 use std::vec::Vec;
-use std::{format, vec};
 
 use embedded_io::{ErrorKind, ErrorType, Read, Write};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::OFlags;
 use zeroize::Zeroize as _;
+
+use super::device_file::DeviceFile;
+use super::socket;
 
 /// The longest answer (TPM2_MAX_RESPONSE_SIZE of libtss2's and the kernel's TPM2_SPACE_BUFFER).
 pub const MAX_LEN: usize = 4096;
-
-/// The length of an answer's head: tag, size, code.
-const HEADER_LEN: usize = 10;
 
 /// A way to a TPM, as a TCTI names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,13 +81,22 @@ fn swtpm(configuration: &str) -> Option<Way> {
 pub struct Stream {
     way: Way,
     timeout: Duration,
-    device: Option<File>,
+    device: Option<DeviceFile>,
     command: Vec<u8>,
     answer: Vec<u8>,
     /// How much of the answer was read.
     taken: usize,
     /// Why the last command was not sent, or not answered.
-    failure: Option<io::Error>,
+    failure: Option<Failure>,
+}
+
+/// Why a command has no answer.
+#[derive(Debug)]
+pub struct Failure {
+    /// What happened.
+    pub error: io::Error,
+    /// Whether the TPM may have had the command.
+    pub was_sent: bool,
 }
 
 impl Stream {
@@ -104,7 +106,7 @@ impl Stream {
     /// [`io::Error`].
     pub fn open(way: Way, timeout: Duration) -> io::Result<Self> {
         let device = match &way {
-            Way::Device(path) => Some(device(path)?),
+            Way::Device(path) => Some(DeviceFile::open(path)?),
             _ => None,
         };
         Ok(Self {
@@ -118,36 +120,41 @@ impl Stream {
         })
     }
 
+    /// How long an answer is waited for from now on.
+    pub fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+    }
+
     /// Why the last command was not sent, or not answered.
-    pub fn failure(&mut self) -> Option<io::Error> {
+    pub fn failure(&mut self) -> Option<Failure> {
         self.failure.take()
     }
 
-    fn exchange(&mut self) -> io::Result<()> {
+    fn exchange(&mut self) -> Result<(), Failure> {
         let until = Instant::now() + self.timeout;
-        self.taken = 0;
+        let unsent = |error| Failure {
+            error,
+            was_sent: false,
+        };
+        let lost = |error| Failure {
+            error,
+            was_sent: true,
+        };
         self.answer = match (&self.way, &mut self.device) {
-            (Way::Device(_), Some(device)) => by_device(device, &self.command, until)?,
+            (Way::Device(_), Some(device)) => {
+                device.exchange(&self.command, until).map_err(lost)?
+            }
             (Way::Device(path), none) => {
-                let mut device = device(path)?;
-                let answer = by_device(&mut device, &self.command, until)?;
-                *none = Some(device);
-                answer
+                let device = none.insert(DeviceFile::open(path).map_err(unsent)?);
+                device.exchange(&self.command, until).map_err(lost)?
             }
             (Way::Tcp { host, port }, _) => {
-                let mut socket = connect(host, *port, until)?;
-                socket.set_nodelay(true)?;
-                by_socket(&mut socket, &self.command, until, |socket, left| {
-                    socket.set_read_timeout(Some(left))?;
-                    socket.set_write_timeout(Some(left))
-                })?
+                let mut socket = socket::tcp(host, *port, until).map_err(unsent)?;
+                socket::exchange(&mut socket, &self.command, until).map_err(lost)?
             }
             (Way::Unix(path), _) => {
-                let mut socket = UnixStream::connect(path)?;
-                by_socket(&mut socket, &self.command, until, |socket, left| {
-                    socket.set_read_timeout(Some(left))?;
-                    socket.set_write_timeout(Some(left))
-                })?
+                let mut socket = socket::unix(path, until).map_err(unsent)?;
+                socket::exchange(&mut socket, &self.command, until).map_err(lost)?
             }
         };
         Ok(())
@@ -168,6 +175,7 @@ impl Write for Stream {
     /// Takes a part of a command.
     fn write(&mut self, bytes: &[u8]) -> Result<usize, ErrorKind> {
         if self.command.len() + bytes.len() > MAX_LEN {
+            self.command.zeroize();
             return Err(ErrorKind::OutOfMemory);
         }
         self.command.extend_from_slice(bytes);
@@ -176,14 +184,18 @@ impl Write for Stream {
 
     /// Sends the command, and waits for the answer.
     fn flush(&mut self) -> Result<(), ErrorKind> {
+        self.failure = None;
+        // Nothing of an answer before is left for this command.
+        self.answer.clear();
+        self.taken = 0;
         let result = self.exchange();
         // There may be an auth value in it.
         self.command.zeroize();
-        result.map_err(|error| {
-            let kind = ErrorKind::from(error.kind());
+        result.map_err(|failure| {
+            let kind = ErrorKind::from(failure.error.kind());
             // A device that has not answered yet takes no other command.
             self.device = None;
-            self.failure = Some(error);
+            self.failure = Some(failure);
             kind
         })
     }
@@ -207,107 +219,11 @@ impl fmt::Debug for Stream {
     }
 }
 
-fn device(path: &std::path::Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .custom_flags(OFlags::NONBLOCK.bits() as i32)
-        .open(path)
-}
-
-/// The kernel takes a command whole, and gives its answer whole (Linux, Documentation/security/tpm).
-fn by_device(device: &mut File, command: &[u8], until: Instant) -> io::Result<Vec<u8>> {
-    if device.write(command)? != command.len() {
-        return Err(io::ErrorKind::WriteZero.into());
-    }
-    let mut answer = vec![0; MAX_LEN];
-    loop {
-        match device.read(&mut answer) {
-            Ok(0) => {}
-            Ok(len) => {
-                answer.truncate(len);
-                return Ok(answer);
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        }
-        wait(device, until)?;
-    }
-}
-
-fn wait(device: &File, until: Instant) -> io::Result<()> {
-    let mut fds = [PollFd::new(device, PollFlags::IN)];
-    loop {
-        let left = remaining(until)?;
-        let left = Timespec {
-            tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
-            tv_nsec: left.subsec_nanos().into(),
-        };
-        match poll(&mut fds, Some(&left)) {
-            Ok(0) => return Err(late()),
-            Ok(_) => return Ok(()),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-fn by_socket<S: io::Read + io::Write>(
-    socket: &mut S,
-    command: &[u8],
-    until: Instant,
-    limit: impl Fn(&S, Duration) -> io::Result<()>,
-) -> io::Result<Vec<u8>> {
-    limit(socket, remaining(until)?)?;
-    socket.write_all(command).map_err(in_time)?;
-    let mut answer = vec![0; HEADER_LEN];
-    fill(socket, &mut answer, until, &limit)?;
-    let len = u32::from_be_bytes([answer[2], answer[3], answer[4], answer[5]]);
-    match usize::try_from(len) {
-        Ok(len) if (HEADER_LEN..=MAX_LEN).contains(&len) => answer.resize(len, 0),
-        _ => {
-            let what = format!("an answer of {len} bytes was announced");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
-        }
-    }
-    fill(socket, &mut answer[HEADER_LEN..], until, &limit)?;
-    Ok(answer)
-}
-
-fn fill<S: io::Read>(
-    socket: &mut S,
-    mut place: &mut [u8],
-    until: Instant,
-    limit: &impl Fn(&S, Duration) -> io::Result<()>,
-) -> io::Result<()> {
-    while !place.is_empty() {
-        limit(socket, remaining(until)?)?;
-        match socket.read(place) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(len) => place = &mut place[len..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(in_time(error)),
-        }
-    }
-    Ok(())
-}
-
-fn connect(host: &str, port: u16, until: Instant) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(
-        io::ErrorKind::NotFound,
-        "the host has no address".to_string(),
-    );
-    for address in (host, port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, remaining(until)?) {
-            Ok(socket) => return Ok(socket),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-fn remaining(until: Instant) -> io::Result<Duration> {
+/// How much time is left.
+///
+/// # Errors
+/// [`late`], if it is none.
+pub fn remaining(until: Instant) -> io::Result<Duration> {
     let left = until.saturating_duration_since(Instant::now());
     match left.is_zero() {
         true => Err(late()),
@@ -315,15 +231,8 @@ fn remaining(until: Instant) -> io::Result<Duration> {
     }
 }
 
-/// What a socket says when its time is over.
-fn in_time(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => late(),
-        _ => error,
-    }
-}
-
-fn late() -> io::Error {
+/// There is no answer yet.
+pub fn late() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "it does not answer in time")
 }
 

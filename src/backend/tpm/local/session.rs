@@ -186,6 +186,20 @@ impl Authorisation {
         }
     }
 
+    /// Whether it is none for this value: what is kept from listeners takes a session that a salt is known for.
+    pub fn is_too_open(&self, connection: &Connection, key: &LoadedKey, value: &Secret) -> bool {
+        match self {
+            Self::Password => true,
+            Self::Policy { is_salted, .. } => {
+                !is_salted
+                    && key.salt.is_some()
+                    && !value.expose().is_empty()
+                    && !connection.access().plain_auth
+            }
+            Self::Session(_) => false,
+        }
+    }
+
     /// Sends a command that a key authorises; `what` is it about.
     ///
     /// # Errors
@@ -215,7 +229,12 @@ impl Authorisation {
                             context.execute_with_session(Some(session.into()), command)
                         })
                     });
-                result.inspect_err(|_| {
+                result.inspect_err(|error| {
+                    let is_answered = matches!(error, TpmError::Call { error, .. }
+                        if !error.code.is_of_connection());
+                    if !is_answered {
+                        return;
+                    }
                     // What was carried out of the policy would stay.
                     let _ = connection.run(&called, "TPM2_PolicyRestart", |context| {
                         context.policy_restart(session)

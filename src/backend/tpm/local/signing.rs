@@ -72,10 +72,13 @@ impl TpmKey for LocalKey {
     fn begin(&mut self, value: &Secret) -> Result<(), TpmError> {
         session::set_auth(&mut self.connection, self.key.handle, value)?;
         let authorisation = match self.authorisation.take() {
-            Some(Authorisation::Password) | None => {
+            Some(session) if !session.is_too_open(&self.connection, &self.key, value) => session,
+            other => {
+                if let Some(other) = other {
+                    other.end(&mut self.connection);
+                }
                 Authorisation::begin(&mut self.connection, &self.key, value, &mut self.early)?
             }
-            Some(session) => session,
         };
         self.authorisation = Some(authorisation);
         Ok(())
