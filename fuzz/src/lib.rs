@@ -7,6 +7,8 @@ mod http_request;
 mod isolated;
 #[cfg(feature = "tpm")]
 mod isolated_tpm;
+#[cfg(feature = "tpm")]
+mod tpm_answer;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -59,6 +61,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("selector", selector),
     ("session_answer", session_answer),
     ("subject", subject),
+    ("tpm_answer", tpm_answer),
     ("tpm_key_file", tpm_key_file),
 ];
 
@@ -324,6 +327,16 @@ pub fn isolated_tpm_answer(data: &[u8]) {
 pub fn isolated_tpm_request(data: &[u8]) {
     #[cfg(feature = "tpm")]
     isolated_tpm::request(data);
+}
+
+/// What a TPM answers to a command.
+#[cfg_attr(
+    not(feature = "tpm"),
+    expect(unused_variables, reason = "it is not built in")
+)]
+pub fn tpm_answer(data: &[u8]) {
+    #[cfg(feature = "tpm")]
+    tpm_answer::tpm_answer(data);
 }
 
 /// A `TSS2 PRIVATE KEY` file.

@@ -45,6 +45,12 @@ pub fn launch(without: Vec<String>) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Whether `keystead-signer` is beside this program.
+#[cfg(feature = "tpm-direct")]
+pub fn is_there() -> bool {
+    program().is_ok_and(|program| program.is_file())
+}
+
 /// Ends the launcher, with time for what it started to take out of devices what is in them.
 pub fn end() {
     if let Some(launcher) = LAUNCHER.get() {

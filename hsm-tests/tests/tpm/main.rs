@@ -4,6 +4,7 @@ mod attest;
 mod auth;
 mod cli;
 mod cli_auth;
+mod cli_daemon;
 mod cli_keys;
 mod contract;
 mod counts;

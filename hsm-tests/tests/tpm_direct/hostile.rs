@@ -74,7 +74,7 @@ fn what_is_no_answer_is_an_error() {
         let access = answers(bytes.to_vec(), wait);
         let error = open(&access, &request(), Some(AUTH)).err().unwrap();
         assert!(
-            matches!(error, TpmError::Call { .. } | TpmError::Unreachable { .. }),
+            matches!(error, TpmError::Call { .. } | TpmError::Unanswered { .. }),
             "{bytes:x?}: {error:?}"
         );
     }

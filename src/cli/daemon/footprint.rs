@@ -17,6 +17,8 @@ use crate::cli::error::CliError;
 use crate::cli::identity_plan::IdentityPlan;
 use crate::cli::place::Place;
 use crate::cli::plan::Plan;
+#[cfg(feature = "tpm-direct")]
+use crate::cli::signer_process;
 use crate::cli::sources::Sources;
 use crate::host::config::Setting;
 use crate::host::confine::Needs;
@@ -171,7 +173,11 @@ impl Footprint {
             #[cfg(feature = "tpm-direct")]
             Place::Tpm(place) => {
                 match plan.tpm.direct_tcti(Some(place), environment) {
-                    Some(tcti) => self.add_tpm(&tcti, plan.tpm.state.as_deref()),
+                    Some(tcti) => {
+                        self.add_tpm(&tcti, plan.tpm.state.as_deref());
+                        self.has_device |= signer_process::is_there()
+                            && plan.tpm.may_take_signer(place, environment);
+                    }
                     None => self.has_device = true,
                 }
                 if let KeyName::File(file) = &place.key {

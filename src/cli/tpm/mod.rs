@@ -29,7 +29,7 @@ use super::signer_process;
 use super::sources::Sources;
 use crate::backend::isolated::{self, IsolatedTpm};
 use crate::backend::secret::{Environment, SecretSource};
-use crate::backend::tpm::{Access, Device, Direct, Preferred, TpmError};
+use crate::backend::tpm::{Access, Device, Direct, OpenKey, Preferred, TpmError};
 use crate::host::config::Setting;
 
 /// How TPMs are reached, and where auth values come from.
@@ -140,6 +140,25 @@ impl TpmPlan {
             Transport::Auto => Direct::reaches(&tcti).then_some(tcti),
             Transport::Tss => None,
         }
+    }
+
+    /// Whether a key that is used in this process may turn out to take `keystead-signer`. A daemon has to know before
+    /// it gives up starting programs.
+    pub fn may_take_signer(&self, place: &TpmPlace, environment: &dyn Environment) -> bool {
+        if self.transport != Transport::Auto {
+            return false;
+        }
+        let (Ok(access), Ok(key)) = (self.access(Some(place), environment), place.contents())
+        else {
+            return false;
+        };
+        let request = OpenKey {
+            key,
+            certificates: Vec::new(),
+            salt: place.salt.clone(),
+        };
+        // A TPM that is not there yet may be one of those.
+        Direct::new(access).leaves(&request).unwrap_or(true)
     }
 
     fn access(

@@ -20,12 +20,15 @@ use std::boxed::Box;
 use std::path::PathBuf;
 use std::string::String;
 
+use self::connection::Connection;
 pub use self::preferred::Preferred;
 use self::signing::DirectKey;
 use self::stream::Way;
-use super::device::{Access, Device, Done, OpenKey, OpenedKey, Operator, Task};
+use super::device::{Access, Device, Done, KeyPlace, OpenKey, OpenedKey, Operator, Task};
 use super::error::TpmError;
+use super::key_file::KeyFile;
 use super::signer::TpmSigner;
+use crate::core::tpm::{Hash, PublicArea};
 
 /// A TPM that this process speaks to, without libtss2.
 #[derive(Debug)]
@@ -50,6 +53,30 @@ impl Direct {
         operator: Box<dyn Operator>,
     ) -> Result<OpenedKey, (TpmError, Box<dyn Operator>)> {
         TpmSigner::<DirectKey>::open(&self.access, request.clone(), operator)
+    }
+
+    /// Whether a key is left to libtss2, as far as that can be told without anybody's auth value.
+    ///
+    /// # Errors
+    /// [`TpmError`], if the key's file is none, or the TPM cannot be asked.
+    pub fn leaves(&self, request: &OpenKey) -> Result<bool, TpmError> {
+        let mut salt = request.salt.clone();
+        if let KeyPlace::File { name, contents } = &request.key {
+            let file = KeyFile::read(contents).map_err(|error| error.of(name))?;
+            let hash = PublicArea::read(&file.public).map(|area| area.name_hash());
+            if !file.policy.is_empty() && hash != Ok(Some(Hash::Sha256)) {
+                return Ok(true);
+            }
+            salt = salt.or_else(|| file.salt().filter(|_| !file.empty_auth));
+        }
+        let Some(salt) = salt.filter(|_| !self.access.plain_auth) else {
+            return Ok(false);
+        };
+        match salt::check(&mut Connection::open(&self.access)?, &salt) {
+            Ok(()) => Ok(false),
+            Err(TpmError::Unsupported { .. }) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether a TPM can be reached through this TCTI without libtss2: `device:…`, `swtpm:…`.

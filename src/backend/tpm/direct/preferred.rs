@@ -36,7 +36,10 @@ impl<D: Device> Device for Preferred<D> {
             .open(request, operator)
             .map_err(|error| match error {
                 TpmError::Signer { reason } => TpmError::Signer {
-                    reason: format!("{reason}; without it, {why}"),
+                    reason: format!(
+                        "{reason}; without it, {why}. A daemon that has confined itself starts no programs: with \
+                         tpm-transport = \"tss\" (--tpm-transport tss) it starts keystead-signer before"
+                    ),
                 },
                 error => error,
             })

@@ -1,8 +1,8 @@
 //! The key that sessions are salted to. What somebody between us and the TPM could put in its place must not be
 //! taken for it: its public area is read, and has to have the name that was recorded.
 
+use std::borrow::ToOwned as _;
 use std::format;
-use std::string::String;
 
 use super::connection::{Connection, bytes};
 use crate::backend::tpm::code;
@@ -113,7 +113,9 @@ pub fn fits(salt: &SaltKey, area: &PublicArea) -> Result<(), TpmError> {
                 "{}: sessions are salted to it by libtss2 alone, since it is not on P-256",
                 what(salt)
             ),
-            remedy: String::new(),
+            remedy: "--tpm-transport tss, or tpm-transport = \"tss\", has keystead-signer use the key, which has \
+                     libtss2"
+                .to_owned(),
         }),
     }
 }

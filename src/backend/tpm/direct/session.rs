@@ -1,7 +1,6 @@
 //! How a key's commands are authorised.
 
 use std::borrow::ToOwned as _;
-use std::string::String;
 
 use super::connection::{Chip, Connection};
 use super::key::LoadedKey;
@@ -62,7 +61,9 @@ pub fn start_policy(
     if area.name_hash() != Some(Hash::Sha256) {
         return Err(TpmError::Unsupported {
             what: "a policy whose hash is not SHA-256 takes libtss2".to_owned(),
-            remedy: String::new(),
+            remedy:
+                "--tpm-transport tss, or tpm-transport = \"tss\", has keystead-signer use the key"
+                    .to_owned(),
         });
     }
     start(connection, SessionKind::Policy, salt)
