@@ -76,3 +76,21 @@ fn in_a_file() {
     drop(signer);
     tpm.assert_nothing_left();
 }
+
+/// The salt key is the parent, which was read to load the key.
+#[test]
+fn in_a_file_with_an_auth_value() {
+    let tpm = Swtpm::new();
+    tpm.make_storage_root();
+    tpm.make_key("ecc256", "|noda|sign", AUTH, HANDLE);
+    tpm.tool("encodeobject -Q -C 0x81000001 -u k.pub -r k.priv -o k.tss2");
+    tpm.tool("flushcontext -l");
+    let request = OpenKey {
+        salt: Some(salt(&tpm)),
+        ..file(&tpm, "k.tss2")
+    };
+    let [cold, steady] = commands(&tpm, &request, Some(AUTH));
+    assert_eq!(cold, ["ReadPublic", "Load", "StartAuthSession", "Sign"]);
+    assert_eq!(steady, ["Sign"]);
+    tpm.assert_nothing_left();
+}

@@ -38,7 +38,7 @@ pub struct LoadedFile {
 }
 
 /// Loads the key of a file, which is called so. Its parent is not left in the TPM. A session for the key is
-/// salted to the parent, unless there is a salt key `beside` the file, which goes before what is in it.
+/// salted to the parent, unless there is another salt key `beside` the file, which goes before what is in it.
 ///
 /// # Errors
 /// [`TpmError::File`] or [`TpmError::Key`], which name it; [`TpmError`].
@@ -74,7 +74,10 @@ pub fn load(
     let may_have_auth = policy.is_empty() || policy_wants_auth(&policy);
     let wants_salt =
         !connection.access().plain_auth && may_have_auth && (beside.is_some() || !file.empty_auth);
-    if wants_salt && let Some(beside) = beside {
+    if wants_salt
+        && let Some(beside) = beside
+        && file.parent != ParentKey::Handle(beside.handle)
+    {
         salt::check(connection, beside)?;
     }
     let loaded = Parent::with(
@@ -84,7 +87,13 @@ pub fn load(
         operator,
         |connection, parent, operator| {
             loading::check_name(&file, &parent.name, called)?;
-            let salt = salt.as_ref().filter(|_| beside.is_none());
+            let salt = match beside {
+                Some(beside) => {
+                    let is_it = beside.handle == parent.handle && *beside.name == *parent.name;
+                    is_it.then_some(beside)
+                }
+                None => salt.as_ref(),
+            };
             if wants_salt && let Some(salt) = salt {
                 salt::fits(salt, &parent.area)?;
             }
