@@ -5,16 +5,18 @@
 
 mod board;
 mod clock;
+mod console;
 mod sector;
 mod signer;
 mod stack;
 #[cfg(feature = "put")]
 mod text;
 
-use core::fmt::{self, Write as _};
-use core::panic::PanicInfo;
+use core::fmt;
+#[cfg(feature = "put")]
+use core::fmt::Write as _;
 
-use cortex_m_rt::{ExceptionFrame, entry, exception};
+use cortex_m_rt::entry;
 use keystead::core::create_session::{self, CreateSession, Observed, SessionError};
 #[cfg(feature = "put")]
 use keystead::core::http::Header;
@@ -30,6 +32,7 @@ use zeroize::Zeroize as _;
 
 use board::Uart;
 use clock::BoardClock;
+use console::{figure, say};
 use sector::{Chain, Sector};
 #[cfg(feature = "put")]
 use text::Text;
@@ -123,8 +126,7 @@ fn run(memory: &mut Memory, console: &mut Uart) -> Result<(), Failed> {
         say(console, format_args!("failed: {what}"));
         Failed::ForGood
     };
-    let sector =
-        Sector::read().ok_or_else(|| fail(&"nothing is in the device's sector"))?;
+    let sector = Sector::read().ok_or_else(|| fail(&"nothing is in the device's sector"))?;
     #[cfg(feature = "software-key")]
     let signer = signer::software::SoftwareKey::new(sector.private_key)
         .ok_or_else(|| fail(&"the private key is none"))?;
@@ -186,10 +188,7 @@ fn deliver(
             return Failed::ForNow(0);
         }
         // What came over the line mangled is no reason to give up.
-        let is_mangled = matches!(
-            error,
-            SessionError::Transport(_) | SessionError::Answer(_)
-        );
+        let is_mangled = matches!(error, SessionError::Transport(_) | SessionError::Answer(_));
         Failed::new(is_mangled || error.is_retryable())
     })?;
     say(
@@ -286,40 +285,4 @@ fn store_reading<'m>(
         user_agent: USER_AGENT,
     };
     put.send(&credentials.into(), &mut transport, clock, buffers)
-}
-
-/// A line for people; the console has no end that could fail.
-fn say(console: &mut Uart, line: fmt::Arguments<'_>) {
-    let _ = console.write_fmt(line);
-    let _ = console.write_str("\r\n");
-}
-
-/// A number of bytes, as the bridge reads it.
-fn figure(console: &mut Uart, name: &str, bytes: usize) {
-    say(console, format_args!("figure {name}: {bytes}"));
-}
-
-/// A panic, where it ends the program at once: its place is to be looked up in the image.
-// SAFETY: cortex-m-rt wants a handler of this exception declared so. It uses nothing but the console's registers.
-#[exception]
-unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-    let console = &mut Uart::console();
-    say(console, format_args!("stopped at {:#x}", frame.pc()));
-    say(console, format_args!("fault"));
-    loop {
-        core::hint::spin_loop();
-    }
-}
-
-#[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
-    // Without the message, whose formatting costs more flash than all the rest of this program's.
-    let line = info.location().map_or(0, |place| place.line());
-    say(
-        &mut Uart::console(),
-        format_args!("panicked in line {line}"),
-    );
-    loop {
-        core::hint::spin_loop();
-    }
 }

@@ -2,11 +2,13 @@
 //! and, where no secure element holds it, its private key.
 //!
 //! `KSFW`, then fields: two bytes of length, big-endian, and the bytes. Certificates come last, leaf first; a field
-//! without bytes ends them. `bridge/src/sector.rs` writes it.
+//! without bytes ends them; for `tls.rs` something follows. `bridge/src/sector.rs` writes it.
 
 use core::ptr::addr_of;
 
 use keystead::core::identity::CertificateChain;
+#[cfg(feature = "tls")]
+use keystead::core::time::UnixTime;
 
 use crate::board::Patience;
 
@@ -48,7 +50,7 @@ impl Sector {
     pub fn read() -> Option<Self> {
         let start = addr_of!(_sector_start);
         let len = addr_of!(_sector_end) as usize - start as usize;
-        // SAFETY: memory.x sets this part of flash aside; nothing writes to it.
+        // SAFETY: memory.ld sets this part of flash aside; nothing writes to it.
         let sector = unsafe { core::slice::from_raw_parts(start, len) };
         let mut rest = sector.strip_prefix(MAGIC)?;
         let mut text = || core::str::from_utf8(field(&mut rest)?).ok();
@@ -68,6 +70,31 @@ impl Sector {
             },
             pause: number(&mut rest)?,
             chain: Chain(rest),
+        })
+    }
+}
+
+/// What a device is given that speaks TLS, after its certificates.
+#[cfg(feature = "tls")]
+pub struct Tls {
+    /// The time when it was made: a battery's clock would have it.
+    pub now: UnixTime,
+    /// 32 bytes that nobody else has: a generator of random numbers would have them.
+    pub seed: &'static [u8],
+    /// The root that it trusts, DER.
+    pub root: &'static [u8],
+}
+
+#[cfg(feature = "tls")]
+impl Tls {
+    /// Reads it; `None` if it is not there.
+    pub fn read(sector: &Sector) -> Option<Self> {
+        let mut rest = sector.chain.0;
+        while !field(&mut rest)?.is_empty() {}
+        Some(Self {
+            now: UnixTime::from_secs(number(&mut rest)?.into()),
+            seed: field(&mut rest)?,
+            root: field(&mut rest)?,
         })
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// Where the sector for the device's data lies (`examples/firmware/memory.x`).
+/// Where the sector for the device's data lies (`examples/firmware/memory.ld`).
 const SECTOR: u32 = 0x0010_0000;
 
 /// How long the console may be silent.

@@ -8,6 +8,9 @@
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::thread;
 
 use keystead::core::http::{Answer, Body, Header, Request, TooLong, Transport};
 use keystead::core::text::JsonString;
@@ -49,6 +52,24 @@ pub fn serve<T: Transport<Error: fmt::Display>>(
         line.flush()?;
     }
     Ok(())
+}
+
+/// Serves the line of a device that speaks TLS itself: carries bytes to one connection, and from it, until the line's
+/// other end is gone.
+///
+/// # Errors
+/// Those of the line and the connection.
+pub fn pipe(line: &UnixStream, connection: &TcpStream) -> io::Result<()> {
+    thread::scope(|scope| {
+        let (mut from, mut to) = (connection, line);
+        let answers = scope.spawn(move || io::copy(&mut from, &mut to));
+        let (mut from, mut to) = (line, connection);
+        let sent = io::copy(&mut from, &mut to);
+        // The other direction ends with it.
+        connection.shutdown(Shutdown::Both)?;
+        sent.and(answers.join().expect("io::copy does not panic"))?;
+        Ok(())
+    })
 }
 
 /// A request as it came, without its length, which transports set.

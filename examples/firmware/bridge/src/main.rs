@@ -2,10 +2,14 @@
 //! what it takes of flash and RAM beside what it may take. Fails if it takes more:
 //!
 //!     keystead sandbox -- firmware-bridge IMAGE
+//!
+//! The image `tls` is carried to the sandbox as it speaks.
 
 use std::env;
 use std::error::Error;
 use std::fs;
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,7 +19,7 @@ use firmware_bridge::board::Board;
 use firmware_bridge::carry;
 use firmware_bridge::element::PrivateKey;
 use firmware_bridge::limits::{self, Figure};
-use firmware_bridge::sector::Sector;
+use firmware_bridge::sector::{Sector, Tls};
 use keystead::backend::file::read_certificates;
 use keystead::host::clock::HostClock;
 use keystead::host::tls::Trust;
@@ -48,6 +52,12 @@ fn run(image: &Path) -> Result<bool, Box<dyn Error>> {
     let chain = read_certificates(Path::new(&variable("SANDBOX_CERTIFICATE")?))?;
     let key = fs::read_to_string(variable("SANDBOX_PRIVATE_KEY")?)?;
     let key = PrivateKey::from_pem(&key).ok_or("the sandbox's device has no P-256 key")?;
+    let bundle = env::var_os("AWS_CA_BUNDLE").map(PathBuf::from);
+    let has_tls = image.file_stem().is_some_and(|name| name == "tls");
+    let root = match &bundle {
+        Some(path) if has_tls => read_certificates(path)?.into_iter().next(),
+        _ => None,
+    };
     let sector = Sector {
         host,
         region: &variable("AWS_REGION")?,
@@ -61,10 +71,10 @@ fn run(image: &Path) -> Result<bool, Box<dyn Error>> {
         patience: [20, 60].map(Duration::from_secs),
         pause: Duration::from_millis(500),
         chain: &chain,
+        tls: root.as_deref().map(Tls::new).transpose()?,
     };
     let options = TransportOptions {
-        trust: env::var_os("AWS_CA_BUNDLE")
-            .map_or(Trust::System, |path| Trust::Bundle(PathBuf::from(path))),
+        trust: bundle.map_or(Trust::System, Trust::Bundle),
         ..TransportOptions::default()
     };
     let clock = Arc::new(HostClock::new(None));
@@ -73,10 +83,14 @@ fn run(image: &Path) -> Result<bool, Box<dyn Error>> {
     let to_sandbox = |_: &str| {
         HttpTransport::new(url.as_str(), &options, clock.clone()).expect("it was made before")
     };
-    let outcome = Board::start(image, &sector.to_bytes())?.run(
-        |line| drop(carry::serve(line, to_sandbox)),
-        |line| drop(key.serve(line)),
-    )?;
+    let board = Board::start(image, &sector.to_bytes())?;
+    let element = |line: &UnixStream| drop(key.serve(line));
+    let outcome = if has_tls {
+        let connection = TcpStream::connect(host)?;
+        board.run(|line| drop(carry::pipe(line, &connection)), element)?
+    } else {
+        board.run(|line| drop(carry::serve(line, to_sandbox)), element)?
+    };
     for line in &outcome.lines {
         println!("{line}");
     }

@@ -1,7 +1,11 @@
 //! What the images take of flash and RAM.
 
+use std::net::TcpStream;
+
 use firmware_bridge::carry;
 use firmware_bridge::limits::{Figure, MAX_CORE, MAX_EXCHANGE, MAX_RAM, figures};
+
+use keystead::sandbox::Scheme;
 
 use crate::scene::{Scene, assert_said, image};
 
@@ -32,6 +36,27 @@ fn with_a_secure_element() {
 #[test]
 fn with_a_key_in_flash() {
     assert_eq!(limits("software-key"), [MAX_RAM]);
+}
+
+#[test]
+fn tls_ends_on_the_device_and_there_alone() {
+    let (scene, image) = (Scene::over(Scheme::Https), image("tls"));
+    let url = scene.sandbox.url();
+    let server = TcpStream::connect(url.trim_start_matches("https://")).unwrap();
+    let outcome = scene.run(&image, |line| drop(carry::pipe(line, &server)));
+    assert_said(&outcome, &["session until 2", "done"]);
+    let figures = figures(&image, &outcome).unwrap();
+    assert!(figures.iter().all(|figure| figure.limit.is_none()));
+    assert_eq!(scene.sandbox.session_requests().len(), 1);
+
+    // A server that the device does not know hears of nothing.
+    let other = Scene::over(Scheme::Https);
+    let url = other.sandbox.url();
+    let server = TcpStream::connect(url.trim_start_matches("https://")).unwrap();
+    let outcome = scene.run(&image, |line| drop(carry::pipe(line, &server)));
+    let unknown = "failed: the server's certificates lead to no trusted root";
+    assert_said(&outcome, &[unknown, "gave up"]);
+    assert_eq!(other.sandbox.session_requests().len(), 0);
 }
 
 #[test]

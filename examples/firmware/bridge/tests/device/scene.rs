@@ -10,7 +10,7 @@ use std::time::Duration;
 use firmware_bridge::board::{Board, Outcome};
 use firmware_bridge::carry;
 use firmware_bridge::element::PrivateKey;
-use firmware_bridge::sector::Sector;
+use firmware_bridge::sector::{Sector, Tls};
 use keystead::backend::file::read_certificates;
 use keystead::host::clock::{HostClock, system_time};
 use keystead::host::transport::{HttpTransport, TransportOptions};
@@ -34,10 +34,14 @@ pub struct Scene {
 
 impl Scene {
     pub fn new() -> Self {
+        Self::over(Scheme::Http)
+    }
+
+    pub fn over(scheme: Scheme) -> Self {
         let folder = TempDir::new().unwrap();
         let (authority, identity) = device::in_state(folder.path(), system_time()).unwrap();
         let config = Config {
-            scheme: Scheme::Http,
+            scheme,
             storage: Some(folder.path().join("s3")),
             ..Config::ready_made(authority.certificate, None).unwrap()
         };
@@ -76,6 +80,11 @@ impl Scene {
         let account = &self.sandbox.config().account;
         let url = self.sandbox.url();
         let (_, host) = url.split_once("://").unwrap();
+        let root = self.sandbox.ca_pem().map(|pem| {
+            let path = self.folder.path().join("root.pem");
+            fs::write(&path, pem).unwrap();
+            read_certificates(&path).unwrap().swap_remove(0)
+        });
         let sector = Sector {
             host,
             region: &account.region,
@@ -89,6 +98,7 @@ impl Scene {
             patience: self.patience,
             pause: Duration::from_millis(10),
             chain: &self.chain,
+            tls: root.as_deref().map(|root| Tls::new(root).unwrap()),
         };
         let board = Board::start(image, &sector.to_bytes()).unwrap();
         board.run(link, element).unwrap()
