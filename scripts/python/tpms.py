@@ -2,7 +2,9 @@
 
 `signing-tpm` (hsm-tests/figures) is started anew for each round, since swtpm serves one connection at a time; the
 ways take turns. What is compared are the times of one round; of the rounds the median is shown. CPU is that of
-the program and of its children, without the TPM's. Commands are counted in swtpm's log.
+the program and of its children, without the TPM's; memory is what all of them have resident (`signing-tpm` is linked
+with libtss2 whichever way it goes: what a program without it takes is shown by the real one). Commands are counted
+in swtpm's log.
 """
 
 import pathlib
@@ -143,6 +145,13 @@ class Tpm:
         self.process.wait()
 
 
+def resident(pid):
+    """MiB that a process and those that came from it have in memory. What they share counts for each."""
+    texts = (pathlib.Path(f"/proc/{member}/status").read_text() for member in family(pid))
+    found = (re.search(r"VmRSS:\s+(\d+)", text) for text in texts)
+    return sum(int(size[1]) for size in found if size) / 1024
+
+
 def is_free(port):
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0
@@ -169,6 +178,9 @@ class Signing:
 
     def cpu(self):
         return sum(time.clock_gettime(clock) for clock in self.clocks)
+
+    def memory(self):
+        return resident(self.process.pid)
 
     def end(self):
         self.process.stdin.close()
@@ -205,16 +217,18 @@ def counts(program, tpm):
 def steady(program, tpm):
     """Prints the table of the rates, and gives it."""
     results = {}
-    print(f"\nsteady signing in swtpm, {ROUNDS} rounds of each in turn{'':6}CPU{'':15}time")
-    print(f"{'':36}{'µs each':>10}{'rate':>8}{'µs each':>10}{'rate':>8}{'target':>9}")
+    print(f"\nsteady signing in swtpm, {ROUNDS} rounds of each in turn{'':6}CPU{'':16}time")
+    print(f"{'':36}{'µs each':>10}{'rate':>9}{'µs each':>10}{'rate':>9}{'target':>9}{'MiB':>8}")
     for title, (handle, algorithm, auth, more, count) in KEYS.items():
         kind = "rsa" if algorithm.startswith("rsa") else "ec"
         measured = {way: [] for way in WAYS}
+        memory = {way: [] for way in WAYS}
         for number in range(ROUNDS):
             order = list(WAYS)
             for way in order[number % len(order) :] + order[: number % len(order)]:
                 signing = Signing(program, tpm, way + more, f"tpm:handle={handle:#x}", auth, kind)
                 measured[way].append(signing.turn(count))
+                memory[way].append(signing.memory())
                 signing.end()
         print(title)
         table = results[title] = {}
@@ -226,15 +240,21 @@ def steady(program, tpm):
                 straight = [turn[column] for turn in measured["straight"]]
                 rate = statistics.median(ours / theirs for ours, theirs in zip(straight, own))
                 row[f"{unit}_us"], row[f"{unit}_rate"] = round(statistics.median(own), 1), round(rate, 3)
-                line += f"{row[f'{unit}_us']:10.1f}{100 * rate:6.1f} %"
-            print(line + (f"{TARGETS[way]:>7} %" if way in TARGETS else ""))
+                line += f"{row[f'{unit}_us']:10.1f}{100 * rate:7.1f} %"
+            row["memory_mib"] = round(statistics.median(memory[way]), 2)
+            target = f"{TARGETS[way]:>7} %" if way in TARGETS else f"{'':9}"
+            print(f"{line}{target}{row['memory_mib']:8.2f}")
     return results
 
 
-def cold(with_file, with_tpm, tpm, cpu, runs):
+def cold(with_file, with_tpm, tpm, cpu, memory, runs):
     """Prints what whole processes cost that make one signature, and gives it. CPU is theirs and of the
-    `keystead-signer` that they start."""
-    ways = {"file": ("credential-process, key in a file", with_file), "tpm": ("credential-process, key in the TPM", with_tpm)}
+    `keystead-signer` that they start; memory is the peak of the larger of the two, as GNU time reports it."""
+    ways = {
+        "file": ("credential-process, key in a file", with_file),
+        "direct": ("key in the TPM, without libtss2", [*with_tpm, "--tpm-transport=direct"]),
+        "tss": ("key in the TPM, by keystead-signer", [*with_tpm, "--tpm-transport=tss"]),
+    }
     samples = {way: [] for way in ways}
     for _ in range(runs):
         for way, (_, arguments) in ways.items():
@@ -243,12 +263,32 @@ def cold(with_file, with_tpm, tpm, cpu, runs):
             samples[way].append((used, (time.monotonic() - start) * 1000))
     results = {}
     print(f"\ncold start with a P-256 key in swtpm, over HTTP, {runs} runs of each in turn")
-    print(f"{'':40}{'CPU ms':>16}{'time ms':>18}")
-    print(f"{'':40}{'min':>8}{'median':>8}{'min':>10}{'median':>8}")
-    for way, (title, _) in ways.items():
+    print(f"{'':40}{'CPU ms':>16}{'time ms':>18}{'MiB':>8}")
+    print(f"{'':40}{'min':>8}{'median':>8}{'min':>10}{'median':>8}{'peak':>8}")
+    for way, (title, arguments) in ways.items():
         row = results[way] = {}
         for column, unit in enumerate(("cpu", "time")):
             own = [sample[column] for sample in samples[way]]
             row[f"{unit}_ms_min"], row[f"{unit}_ms_median"] = round(min(own), 3), round(statistics.median(own), 3)
-        print(f"  {title:38}{row['cpu_ms_min']:8.2f}{row['cpu_ms_median']:8.2f}{row['time_ms_min']:10.2f}{row['time_ms_median']:8.2f}")
+        peak = statistics.median(memory(arguments, tpm.environment) for _ in range(5))
+        row["memory_mib"] = round(peak, 2)
+        print(f"  {title:38}{row['cpu_ms_min']:8.2f}{row['cpu_ms_median']:8.2f}{row['time_ms_min']:10.2f}{row['time_ms_median']:8.2f}{peak:8.2f}")
+    return results
+
+
+def idle(running, program, folder, with_file, with_tpm, tpm):
+    """Prints what `keystead serve` and the processes that it starts keep in memory after a signature, and gives it."""
+    ways = {
+        "file": ("key in a file", with_file),
+        "direct": ("key in the TPM, without libtss2", [*with_tpm, "--tpm-transport=direct"]),
+        "tss": ("key in the TPM, by keystead-signer", [*with_tpm, "--tpm-transport=tss"]),
+    }
+    results = {}
+    print(f"\nserve, idle with a session{'':14}{'MiB':>8}")
+    for way, (title, arguments) in ways.items():
+        with running(program, folder, arguments, tpm.environment) as server:
+            server.credentials()
+            time.sleep(1)
+            results[way] = {"memory_mib": round(resident(server.process.pid), 2)}
+        print(f"  {title:38}{results[way]['memory_mib']:8.2f}")
     return results

@@ -327,3 +327,6 @@ impl<K: TpmKey> Signer for TpmSigner<K> {
         Ok(len)
     }
 }
+
+#[cfg(test)]
+mod tests;
