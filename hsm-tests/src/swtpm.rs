@@ -14,6 +14,7 @@ mod tools;
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -214,7 +215,7 @@ impl Swtpm {
         await_that("swtpm", || {
             let ended = child.try_wait().expect("a child can be waited for");
             assert!(ended.is_none(), "swtpm does not start: {}", self.log());
-            TcpStream::connect(control).is_ok()
+            answers(control).is_ok()
         });
         self.child = Some(child);
         if let Some(manager) = &mut self.manager {
@@ -282,6 +283,16 @@ impl Drop for Swtpm {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Whether a control channel answers: it is there before the channel for commands, and answers after it.
+fn answers(control: (&str, u16)) -> io::Result<()> {
+    /// CMD_GET_CAPABILITY (swtpm, tpm_ioctl.h), which any state of the TPM allows.
+    const GET_CAPABILITY: [u8; 4] = 1_u32.to_be_bytes();
+    let mut socket = TcpStream::connect(control)?;
+    socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+    socket.write_all(&GET_CAPABILITY)?;
+    socket.read_exact(&mut [0; 4])
 }
 
 fn access(folder: &Path, tcti: String) -> Access {
