@@ -212,7 +212,8 @@ fn check_on(path: &Path, tpm: &Swtpm, run: impl FnOnce(&mut Command, &str) -> St
     let name = path.display();
     let document = fs::read_to_string(path).unwrap();
     let lab = tempfile::tempdir().unwrap();
-    let mut script = String::from("exec 2>&1\n");
+    // What a document starts beside its commands ends with them.
+    let mut script = String::from("exec 2>&1\ntrap 'kill $(jobs -p) 2>/dev/null' EXIT\n");
     let mut shown = Vec::new();
     for step in steps(&document) {
         match step {
